@@ -1,0 +1,45 @@
+/*
+ * settings.h - the configuration file as the commands and the pipeline use it.
+ *
+ * One YAML file is read against option tables (cdc/option.h): our own for the top of the file and the
+ * capture rules, the connectors' for `source:` and `sink:`. What is returned is complete: every
+ * option has its value or its default, every rule its hash. Nothing is opened or connected.
+ * Relative paths in the file are relative to the working directory, as on any command line.
+ *
+ * Ownership: everything hangs on the settings and dies with cdc_settings_free.
+ * Threads: read-only after loading.
+ * Failure: CDC_CONFIG with file:line in err->where; *ret is untouched. No value that came out of
+ * ${env:} or ${file:}, and no value of a secret option, is ever part of a message.
+ */
+#ifndef CDC_CONFIG_SETTINGS_H
+#define CDC_CONFIG_SETTINGS_H
+
+#include "cdc/config.h"
+#include "cdc/log.h"
+#include "cdc/sink.h"
+#include "cdc/source.h"
+
+#define CDC_SETTINGS_MAX (1u << 20) /* bytes of a configuration file */
+
+struct cdc_settings {
+    struct cdc_config config;
+    const struct cdc_source_ops *source;
+    const struct cdc_sink_ops *sink;
+    const struct cdc_section *registry; /* type (only embedded), id_base (int); never NULL */
+    const struct cdc_section *replica;  /* path (string, NULL if not given); never NULL */
+    enum cdc_log_level log_level;
+    bool log_json;
+    struct cdc_arena *arena; /* holds all of this */
+};
+
+CDC_CHECK int cdc_settings_load(const char *path, struct cdc_settings **ret, struct cdc_error *err);
+/* The same from a text; `path` is what errors call it. */
+CDC_CHECK int cdc_settings_parse(struct cdc_slice yaml, const char *path, struct cdc_settings **ret,
+                                 struct cdc_error *err);
+void cdc_settings_free(struct cdc_settings *set); /* NULL is fine */
+
+/* The tables themselves, for help and documentation. */
+const struct cdc_option *cdc_settings_options(void); /* top of the file */
+const struct cdc_option *cdc_capture_options(void);  /* one entry of `capture:` */
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * envelope.h - the `row` envelope: its schema text, and plans that encode changes by it.
+ *
+ * The engine, for each new cdc_table: cdc_row_schema_text, cdc_avro_check, an id from the registry,
+ * cdc_plan_new, table->plan = plan. The sink then only uses cdc/plan.h.
+ *
+ * The schema text is a function of the pipeline's name and the table version alone, so that a
+ * restart makes the same text; it is compact, its properties stand in a fixed order, and nothing
+ * the table says of a column is dropped. DESIGN.md part 5 and 12 describe it.
+ *
+ * Ownership: a plan belongs to its table and points back to it without a reference. Its first
+ * member is `void (*free)(struct cdc_plan *)`, by which cdc_table_unref frees it.
+ * Threads: the sink thread only.
+ */
+#ifndef CDC_ENVELOPE_H
+#define CDC_ENVELOPE_H
+
+#include "cdc/plan.h"
+
+/* What all plans of a pipeline share; owned by the engine. */
+struct cdc_envelope_state {
+    uint32_t incarnation;
+    int64_t clock_us;     /* highest commit time seen: checkpoint key `clock`; plans raise it */
+    uint64_t clock_jumps; /* changes with a commit time an hour or more below it, taken as it is */
+};
+
+/*
+ * Appends the schema text. CDC_FAIL: CDC_CONFIG where two columns get one Avro name, or a column
+ * has the name of a meta column (err names both and the remedy).
+ */
+CDC_CHECK int cdc_row_schema_text(const char *pipeline_name, const struct cdc_table *tab,
+                                  struct cdc_buf *ret, struct cdc_error *err);
+/* The same for the record `Key`: the key's columns in the key's order. tab->n_key is not 0. */
+CDC_CHECK int cdc_row_key_schema_text(const char *pipeline_name, const struct cdc_table *tab,
+                                      struct cdc_buf *ret, struct cdc_error *err);
+
+/* Compiles; copies schema's text. `state` is kept. */
+CDC_CHECK int cdc_plan_new(struct cdc_table *tab, const struct cdc_schema *schema,
+                           struct cdc_envelope_state *state, struct cdc_plan **ret,
+                           struct cdc_error *err);
+void cdc_plan_free(struct cdc_plan *plan); /* NULL is fine */
+
+#endif

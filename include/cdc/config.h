@@ -1,0 +1,57 @@
+/*
+ * config.h - what a connector may know of the configuration, and how a preflight reports.
+ *
+ * Ownership: all of it belongs to the configuration and lives longer than any source or sink.
+ * Threads: read-only after loading.
+ */
+#ifndef CDC_CONFIG_H
+#define CDC_CONFIG_H
+
+#include "cdc/buf.h"
+#include "cdc/option.h"
+
+enum cdc_deletes { CDC_DELETES_SOFT, CDC_DELETES_HARD, CDC_DELETES_APPEND };
+enum cdc_invalid { CDC_INVALID_FAIL, CDC_INVALID_NULL };
+enum cdc_snapshot_mode { CDC_SNAPSHOT_UNSET, CDC_SNAPSHOT_NEVER };
+
+/* One entry of `capture:`; the first whose pattern matches a table takes it. */
+struct cdc_rule {
+    const char *tables; /* glob over schema and table, split at the first dot: public.audit_* */
+    const char *where;  /* "file:line" */
+    bool skip;
+    const char *const *key; /* key override, n_key names; n_key 0: the source's own key */
+    size_t n_key;
+    enum cdc_deletes deletes;
+    enum cdc_invalid on_invalid;
+    enum cdc_snapshot_mode snapshot;
+    char hash[65]; /* SHA-256 (hex) of what the rule says: a changed rule is noticed by it */
+};
+
+struct cdc_capture;
+
+/* The rule that takes the table, or NULL: not captured (no match, or the match says skip). */
+const struct cdc_rule *cdc_capture_match(const struct cdc_capture *capture, const char *schema,
+                                         const char *table);
+/* All rules in order, for error texts and `check`. */
+size_t cdc_capture_rules(const struct cdc_capture *capture, const struct cdc_rule **ret);
+
+struct cdc_config {
+    const char *path;                  /* of the file, or "" */
+    const char *name;                  /* of the pipeline: [a-z][a-z0-9_]{0,40} */
+    const struct cdc_section *source;  /* the source's options */
+    const struct cdc_section *sink;    /* the sink's options */
+    const struct cdc_capture *capture; /* never NULL in a pipeline */
+    int64_t memory;                    /* bytes in flight at most */
+    bool cuts; /* the sink commits inside transactions: the source gives CDC_CUT_TX positions */
+};
+
+/*
+ * What `check` prints: a line per finding. The SQL (or whatever mends it) is optional.
+ * The report may be shown while it grows; findings never hold secrets.
+ */
+enum cdc_finding { CDC_PASS, CDC_WARN, CDC_BAD };
+struct cdc_report;
+void cdc_report(struct cdc_report *report, enum cdc_finding kind, const char *mend, const char *fmt,
+                ...) __attribute__((format(printf, 4, 5)));
+
+#endif

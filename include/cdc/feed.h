@@ -1,0 +1,76 @@
+/*
+ * feed.h - reading back what a sink has committed: for `cat`, `replica`, `fsck`.
+ *
+ * A feed is a sequence of commits, each a sequence of rows of the `row` envelope in `__seq` order.
+ * Nothing uncommitted is ever seen. A feed takes no lock and disturbs no writer.
+ *
+ *     open ──▶ commit ──▶ row ... row (CDC_END) ──▶ commit ... ──▶ close
+ *
+ * Threads: one at a time. Ownership: as said at each call.
+ */
+#ifndef CDC_FEED_H
+#define CDC_FEED_H
+
+#include "cdc/avro.h"
+#include "cdc/config.h"
+
+struct cdc_feed_commit {
+    uint64_t number;  /* grows by at least one with each commit */
+    const char *from; /* the source's positions, for people; "" if unknown */
+    const char *to;
+    int64_t at_us;    /* when it was committed, by the writer's clock */
+    size_t n_records; /* in all its files */
+};
+
+struct cdc_feed_row {
+    const struct cdc_row_schema *schema; /* says the table, its columns and which are meta */
+    const struct cdc_value *values;      /* schema->n; valid until the next call on the feed */
+};
+
+/* One data file (or its like), for `cat --files` and `fsck`. */
+struct cdc_feed_file {
+    uint64_t commit;
+    const char *table; /* schema.name */
+    const char *path;  /* absolute, as an engine could open it */
+    uint64_t bytes, records;
+};
+
+struct cdc_feed {
+    const struct cdc_feed_ops *ops;
+};
+
+struct cdc_feed_ops {
+    /*
+     * Opens by a place on the command line (a folder, cfg NULL) or by a configuration (place NULL).
+     * `after`: the first commit given is the one with a greater number. CDC_OPERATOR: not ours,
+     * or the commits asked for are no longer there.
+     */
+    int (*open)(const struct cdc_config *cfg, const char *place, uint64_t after,
+                struct cdc_feed **ret, struct cdc_error *err);
+
+    /* Does this place look like one this feed can read? For `cat PATH`. Never fails. */
+    bool (*knows)(const char *place);
+
+    /*
+     * Goes to the next commit, skipping rows not yet read. CDC_AGAIN: none yet (come again).
+     * ret's strings live until the next call.
+     */
+    int (*commit)(struct cdc_feed *feed, struct cdc_feed_commit *ret, struct cdc_error *err);
+
+    /* The next row of this commit; `table` (schema.name) or NULL for all. CDC_END: no more. */
+    int (*row)(struct cdc_feed *feed, const char *table, struct cdc_feed_row *ret,
+               struct cdc_error *err);
+
+    /* The next data file of this commit. CDC_END: no more. Independent of `row`. */
+    int (*file)(struct cdc_feed *feed, struct cdc_feed_file *ret, struct cdc_error *err);
+
+    /*
+     * `fsck`: reads everything from the start, checks hashes, counts, chain, positions and ids, and
+     * reports each damage as CDC_BAD (a summary as CDC_PASS). CDC_FAIL only where it cannot look.
+     */
+    int (*fsck)(struct cdc_feed *feed, struct cdc_report *report, struct cdc_error *err);
+
+    void (*close)(struct cdc_feed *feed);
+};
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * plan.h - from a change to the records and bytes of an envelope.
+ *
+ * A plan is compiled once per (table version, envelope) by the engine, which sets table->plan
+ * before the sink sees a change of that table. One change can make several records (a key change: a
+ * delete of the old key, then an insert); a sink asks for them, then for the bytes of each.
+ *
+ * Ownership: plans belong to their table. Records point into the change and the plan, and live
+ * until the next cdc_plan_records of this plan. Threads: the sink thread only.
+ */
+#ifndef CDC_PLAN_H
+#define CDC_PLAN_H
+
+#include "cdc/batch.h"
+
+#define CDC_RECORDS_MAX 3
+
+struct cdc_schema {
+    const char *text; /* verbatim: the text is the identity */
+    size_t len;
+    uint8_t sha256[32]; /* of the text */
+    uint32_t id;        /* the registry's */
+};
+
+/* One record of an envelope, not yet encoded. */
+struct cdc_record {
+    const struct cdc_change *change;
+    char op;     /* as __op says */
+    char reason; /* of a delete: d delete, t truncate, k key_change, i inferred, 0 */
+    bool deleted;
+    const struct cdc_value *row; /* table->n values, or NULL: all null */
+    const struct cdc_value
+        *old; /* key change, insert half: the old row (for __prev_key), or NULL */
+    char seq[CDC_SEQ_LEN + 1];
+    int64_t updated_us;
+};
+
+/* The value's schema; never NULL. */
+const struct cdc_schema *cdc_plan_schema(const struct cdc_plan *plan);
+
+/*
+ * The records of a change, at most CDC_RECORDS_MAX into ret; returns how many, or CDC_FAIL.
+ * read_us: the batch's read_us.
+ */
+CDC_CHECK int cdc_plan_records(struct cdc_plan *plan, const struct cdc_change *chg, int64_t read_us,
+                               struct cdc_record *ret, struct cdc_error *err);
+
+/*
+ * Appends the Avro binary of the record's value to buf. CDC_FAIL: a value meets `on_invalid: fail`
+ * (CDC_OPERATOR, names table and column, never the value), or buf is at its maximum; buf then holds
+ * part of the record and the caller cuts it off.
+ */
+CDC_CHECK int cdc_plan_bytes(struct cdc_plan *plan, const struct cdc_record *rec,
+                             struct cdc_buf *buf, struct cdc_error *err);
+
+#endif

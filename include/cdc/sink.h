@@ -1,0 +1,99 @@
+/*
+ * sink.h - what a sink connector must give, and when the engine calls it.
+ *
+ * A sink makes changes and the checkpoint durable in one atomic step. It is also the only place
+ * that remembers: there is no state directory.
+ *
+ *     open ──▶ recover ──▶ write ... commit ──▶ write ... commit ──▶ close
+ *                 ▲                                  │ any failure
+ *                 └───────────── rewind ─────────────┘
+ *
+ * recover fences every other instance *first*, drops what was written and not committed (by this or
+ * any earlier instance), and only then reads the checkpoint. It is called after open and after
+ * every failure; the engine changes nothing until it returned CDC_OK.
+ *
+ * A sink never retries a part of a transaction, and commit returns CDC_OK only for durable and
+ * visible. After CDC_FAIL from write or commit only recover or close may follow; whether that
+ * commit took place is found out by recover, from the sink's own durable state.
+ *
+ * Threads: every call but `wake` comes from one thread at a time (the sink thread, or the engine's
+ * before it starts). Ownership: the instance belongs to the engine from open to close.
+ */
+#ifndef CDC_SINK_H
+#define CDC_SINK_H
+
+#include "cdc/batch.h"
+#include "cdc/config.h"
+#include "cdc/feed.h"
+
+enum {
+    CDC_SINK_TX_ANY_SIZE = 1u << 0, /* a transaction of any size in one commit: never cut */
+    CDC_SINK_DURABLE = 1u << 1,     /* the checkpoint survives the process (null, console: not) */
+    CDC_SINK_PLANS = 1u << 2,       /* write uses table->plan; without it no schema is made */
+};
+
+/* When the engine commits; the sink says what suits it (its options). */
+struct cdc_commit_policy {
+    int64_t interval_us; /* after the first row not yet committed; 0: as soon as nothing waits */
+    uint64_t max_rows;   /* rows not yet committed; 0: no bound */
+    int64_t idle_us;     /* a position alone, this long after the last commit */
+    uint64_t idle_bytes; /* or after this much of the source's log passed by */
+};
+
+enum cdc_commit_what {
+    CDC_COMMIT_ALL,  /* the rows written since the last commit, and the delta */
+    CDC_COMMIT_KEYS, /* the delta alone; the rows written stay pending */
+};
+
+/* Every instance starts with this member. */
+struct cdc_sink {
+    const struct cdc_sink_ops *ops;
+};
+
+struct cdc_sink_ops {
+    const char *name; /* as in `sink: {type: name}` */
+    const char *doc;  /* one sentence */
+    const struct cdc_option *options;
+    unsigned caps; /* CDC_SINK_... */
+
+    /* As cdc_source_ops.check. */
+    int (*check)(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
+
+    /* Makes an instance; touches nothing that another instance could notice. */
+    int (*open)(const struct cdc_config *cfg, struct cdc_sink **ret, struct cdc_error *err);
+
+    /* Fences, drops, reads (above). *ret is cleared and filled. May block for some seconds. */
+    int (*recover)(struct cdc_sink *snk, struct cdc_map *ret, struct cdc_error *err);
+
+    void (*policy)(const struct cdc_sink *snk, struct cdc_commit_policy *ret);
+
+    /*
+     * Takes the batch's changes, in order; encodes them by their tables' plans. It borrows the
+     * batch for the call and takes a reference if it needs it longer. CDC_FULL: taken, and the sink
+     * wants a commit at the next cut. Memory of its own stays within the sink's bound. May block on
+     * I/O.
+     */
+    int (*write)(struct cdc_sink *snk, struct cdc_batch *batch, struct cdc_error *err);
+
+    /*
+     * One atomic step: all rows written since the last commit become visible, delta's keys change.
+     * With CDC_COMMIT_KEYS the keys alone; a sink that cannot do so while rows are pending returns
+     * CDC_AGAIN, and the keys go with the rows. delta->items may be empty.
+     */
+    int (*commit)(struct cdc_sink *snk, const struct cdc_map *delta, enum cdc_commit_what what,
+                  struct cdc_error *err);
+
+    /* Ends a blocked write or commit soon, which then fails. Any thread; may be NULL. */
+    void (*wake)(struct cdc_sink *snk);
+
+    /* Rows not committed vanish. snk may be half built, not NULL. */
+    void (*close)(struct cdc_sink *snk);
+
+    const struct cdc_feed_ops *feed; /* reads back what was committed; NULL: cannot */
+};
+
+/* All sinks, by connectors/sinks.def; NULL if there is none of that name. */
+const struct cdc_sink_ops *cdc_sink_find(const char *name);
+const struct cdc_sink_ops *const *cdc_sinks(void); /* NULL-terminated */
+
+#endif

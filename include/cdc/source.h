@@ -1,0 +1,95 @@
+/*
+ * source.h - what a source connector must give, and when the engine calls it.
+ *
+ * A source reads one database's log from a position and turns it into batches of changes. It holds
+ * nothing that must survive: after `close` (or kill -9) a new one is opened with the checkpoint
+ * that the sink committed, and emits exactly what comes after it.
+ *
+ *        open ──▶ poll, poll, ... ◀── ack after every commit ──▶ close
+ *                   │ queue full: keepalive, keepalive, ...
+ *
+ * First start: the checkpoint is empty. A source that must create something at the server (a slot)
+ * first emits a batch with a `creating` key and no position, creates only after the ack of it, then
+ * emits its first position and deletes `creating`. So no crash leaves anything unexplained.
+ *
+ * Rewind: whatever fails after reading ends in close, sink->recover, open. A source never retries
+ * by itself beyond one call; it says what to do in err->action.
+ *
+ * Threads: every call but `wake` comes from the source thread. Blocking: as said at each call.
+ * Ownership: the ops are const and static; the instance belongs to the engine from open to close.
+ */
+#ifndef CDC_SOURCE_H
+#define CDC_SOURCE_H
+
+#include "cdc/batch.h"
+#include "cdc/config.h"
+
+/* Every instance starts with this member. */
+struct cdc_source {
+    const struct cdc_source_ops *ops;
+};
+
+struct cdc_source_ops {
+    const char *name; /* as in `source: {type: name}` */
+    const char *doc;  /* one sentence */
+    const struct cdc_option *options;
+
+    /*
+     * Preflight for `check`: one finding for each thing it looks at. Connects, changes nothing, may
+     * block for some seconds. CDC_FAIL only where it cannot even look (err); findings are no
+     * failure.
+     */
+    int (*check)(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
+
+    /*
+     * Connects and makes ready to emit what follows the checkpoint. `checkpoint` is lent for the
+     * call only. Refuses (CDC_OPERATOR) what would be a gap: other server, position beyond the
+     * server's end or no longer there, slot missing. May block for a connect timeout (10 s). *ret
+     * is written only with CDC_OK.
+     */
+    int (*open)(const struct cdc_config *cfg, const struct cdc_map *checkpoint,
+                struct cdc_source **ret, struct cdc_error *err);
+
+    /*
+     * Fills an empty batch with what is there: until cdc_batch_full, or the wire runs dry, or a
+     * place for a commit is reached and nothing more has arrived. Waits for a first change at most
+     * until deadline_us (monotonic clock). Serves the connection as it goes.
+     * CDC_OK: the batch holds changes or a delta (a position alone is fine). CDC_AGAIN: nothing
+     * until the deadline, or woken. CDC_END: the source has an end and it is reached (cut is
+     * CDC_CUT_END). CDC_FAIL: the batch is dropped; nothing of it may be counted as emitted.
+     */
+    int (*poll)(struct cdc_source *src, struct cdc_batch *batch, int64_t deadline_us,
+                struct cdc_error *err);
+
+    /*
+     * The queue is full: answer the server, but do not read rows. Called in slices of about 100 ms.
+     * Must not block longer than 2 s. CDC_FAIL ends the session (the server wants to stop, say).
+     */
+    int (*keepalive)(struct cdc_source *src, struct cdc_error *err);
+
+    /*
+     * `committed` is the position that the sink has made durable (p == NULL: a commit was made, and
+     * the checkpoint holds no position yet). Never called with anything else: this is the only
+     * thing that may release the source's log. Does not block; what it sends may go out with a
+     * later poll.
+     */
+    int (*ack)(struct cdc_source *src, struct cdc_slice committed, struct cdc_error *err);
+
+    /*
+     * `drop`: removes what the source created at the server (slot, publication), telling each step
+     * in the report. Not on an open instance. May be NULL: nothing is ever created.
+     */
+    int (*drop)(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
+
+    /* Ends a waiting poll soon. Any thread; never blocks. */
+    void (*wake)(struct cdc_source *src);
+
+    /* Sends a last status if one is due, releases everything. src may be half built, not NULL. */
+    void (*close)(struct cdc_source *src);
+};
+
+/* All sources, by connectors/sources.def; NULL if there is none of that name. */
+const struct cdc_source_ops *cdc_source_find(const char *name);
+const struct cdc_source_ops *const *cdc_sources(void); /* NULL-terminated */
+
+#endif

@@ -1,0 +1,243 @@
+/*
+ * pipeline.c - the run: sessions one after another, until told to stop or refused.
+ *
+ * Threads: main waits for signals; the *engine* thread runs the sessions and is the source thread;
+ * each session has a sink thread. Rules:
+ *   - source ops but wake: engine thread only. Sink ops: the sink thread while it runs, the engine
+ *     thread before and after (recover, close).
+ *   - main touches neither; it sets run->stop and wakes through run->wakeable under the lock.
+ *   - the checkpoint map is the sink thread's during a session, else the engine thread's.
+ * A session's end joins the sink thread before anything is closed, so that nothing of a session
+ * outlives it.
+ */
+#include "pipeline/session.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cdc/clock.h"
+#include "cdc/crash.h"
+
+#define BATCH_BYTES    ((size_t)512 * 1024)
+#define BACKOFF_MIN_US 100000
+#define BACKOFF_MAX_US 30000000
+#define POSITION_MAX   ((size_t)16 << 20)
+
+static void set_wakeable(struct cdc_run *run, struct cdc_source *src)
+{
+    pthread_mutex_lock(&run->lock);
+    run->source = run->wakeable = src;
+    pthread_mutex_unlock(&run->lock);
+}
+
+/* The sink's checkpoint: asked for only when the sink may hold something that ours does not. */
+static int recover(struct cdc_run *run, struct cdc_error *err)
+{
+    if (!run->sink_used)
+        return CDC_OK;
+    cdc_map_clear(&run->checkpoint);
+    if (run->set->sink->recover(run->sink, &run->checkpoint, err) != CDC_OK)
+        return CDC_FAIL;
+    run->sink_used = false;
+    return CDC_OK;
+}
+
+/* Both sides failed or one did: which error tells the cause? The sink's, where it has one. */
+static int verdict(struct cdc_run *run, int intake_rc, struct cdc_error *err)
+{
+    if (run->sink_failed) {
+        *err = run->sink_error;
+        return CDC_FAIL;
+    }
+    return intake_rc;
+}
+
+static int run_threads(struct cdc_run *run, struct cdc_error *err)
+{
+    pthread_t thread;
+    cdc_queue_reset(run->queue);
+    atomic_store(&run->sink_done, false);
+    run->sink_failed = run->ack_due = false;
+    if (pthread_create(&thread, NULL, cdc_outlet_main, run) != 0)
+        return cdc_fail(err, CDC_RETRY, "", "cannot start a thread");
+    int rc = cdc_intake_run(run, err);
+    pthread_join(thread, NULL);
+    return verdict(run, rc, err);
+}
+
+static int session(struct cdc_run *run, struct cdc_error *err)
+{
+    run->stats.sessions++;
+    if (recover(run, err) != CDC_OK)
+        return CDC_FAIL;
+    CDC_POINT("engine.recovered");
+    struct cdc_source *src = NULL;
+    if (run->set->source->open(&run->set->config, &run->checkpoint, &src, err) != CDC_OK)
+        return CDC_FAIL;
+    set_wakeable(run, src);
+    int rc = run_threads(run, err);
+    set_wakeable(run, NULL);
+    src->ops->close(src);
+    return rc;
+}
+
+/* Sleeps unless a stop is asked for. */
+static void back_off(struct cdc_run *run, int64_t us)
+{
+    int64_t until = cdc_mono_us() + us;
+    struct timespec ts = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
+    pthread_mutex_lock(&run->lock);
+    while (!atomic_load(&run->stop))
+        if (pthread_cond_timedwait(&run->changed, &run->lock, &ts) != 0)
+            break;
+    pthread_mutex_unlock(&run->lock);
+}
+
+struct patience {
+    int64_t wait_us, min_us;
+    int failures;
+    uint64_t commits; /* when it last was patient */
+};
+
+/* What to do after a failed session. CDC_AGAIN: another one, after a pause. */
+static int judge(struct cdc_run *run, struct patience *pat, struct cdc_error *err)
+{
+    if (err->action != CDC_RETRY && err->action != CDC_REWIND)
+        return CDC_FAIL;
+    if (run->commits != pat->commits) { /* it got on since: start patience anew */
+        pat->commits = run->commits;
+        pat->failures = 0;
+        pat->wait_us = pat->min_us;
+    }
+    pat->failures++;
+    if (run->opt->max_failures && pat->failures > run->opt->max_failures)
+        return CDC_FAIL;
+    char then[64];
+    snprintf(then, sizeof then, "next try in %.1f s", (double)pat->wait_us / 1e6);
+    cdc_log_error(CDC_LOG_WARN, err, then);
+    back_off(run, pat->wait_us);
+    pat->wait_us = pat->wait_us * 2 > BACKOFF_MAX_US ? BACKOFF_MAX_US : pat->wait_us * 2;
+    return CDC_AGAIN;
+}
+
+static int run_sessions(struct cdc_run *run, struct cdc_error *err)
+{
+    struct patience pat = {.min_us = run->opt->backoff_min_us ? run->opt->backoff_min_us
+                                                              : BACKOFF_MIN_US};
+    pat.wait_us = pat.min_us;
+    for (;;) {
+        int rc = session(run, err);
+        if (rc >= 0)
+            return CDC_OK;
+        rc = judge(run, &pat, err);
+        if (rc != CDC_AGAIN)
+            return rc;
+        if (atomic_load(&run->stop))
+            return CDC_OK;
+    }
+}
+
+struct engine {
+    struct cdc_run *run;
+    struct cdc_error *err;
+    int rc;
+    pthread_t main;
+};
+
+static void *engine_main(void *arg)
+{
+    struct engine *engine = arg;
+    engine->rc = run_sessions(engine->run, engine->err);
+    pthread_kill(engine->main, SIGUSR1); /* main's sigwait ends */
+    return NULL;
+}
+
+static void ask_to_stop(struct cdc_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    atomic_store(&run->stop, true);
+    if (run->wakeable)
+        run->wakeable->ops->wake(run->wakeable);
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->lock);
+}
+
+static void wait_for_end(struct cdc_run *run, const sigset_t *signals)
+{
+    int sig, asked = 0;
+    while (sigwait(signals, &sig) == 0 && sig != SIGUSR1) {
+        if (asked++) {
+            cdc_log(CDC_LOG_WARN, "told twice to stop: ending at once");
+            _exit(1);
+        }
+        cdc_log(CDC_LOG_INFO, "stopping: committing what is complete (once more ends at once)");
+        ask_to_stop(run);
+    }
+}
+
+static int run_engine(struct cdc_run *run, struct cdc_error *err)
+{
+    sigset_t signals, before;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &signals, &before);
+    struct engine engine = {.run = run, .err = err, .main = pthread_self()};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, engine_main, &engine) != 0)
+        return cdc_fail(err, CDC_FATAL, "", "cannot start a thread");
+    wait_for_end(run, &signals);
+    pthread_join(thread, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return engine.rc;
+}
+
+static int set_up(struct cdc_run *run, struct cdc_error *err)
+{
+    run->pool = cdc_pool_new((size_t)run->set->config.memory, BATCH_BYTES);
+    run->queue = run->pool ? cdc_queue_new(run->pool) : NULL;
+    if (!run->queue)
+        return cdc_fail_oom(err);
+    cdc_map_init(&run->checkpoint);
+    cdc_buf_init(&run->ack, POSITION_MAX);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&run->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&run->lock, NULL);
+    run->sink_used = true; /* never recovered: nothing is known of it */
+    return run->set->sink->open(&run->set->config, &run->sink, err);
+}
+
+static void tear_down(struct cdc_run *run)
+{
+    if (run->sink)
+        run->sink->ops->close(run->sink);
+    cdc_queue_free(run->queue);
+    cdc_pool_free(run->pool);
+    cdc_map_done(&run->checkpoint);
+    cdc_buf_done(&run->ack);
+}
+
+int cdc_pipeline_run(const struct cdc_settings *set, const struct cdc_pipeline_options *opt,
+                     struct cdc_pipeline_stats *ret_stats, struct cdc_error *err)
+{
+    struct cdc_run run = {.set = set, .opt = opt};
+    signal(SIGPIPE, SIG_IGN);
+    int rc = set_up(&run, err);
+    if (rc == CDC_OK)
+        rc = run_engine(&run, err);
+    tear_down(&run);
+    run.stats.commits = run.commits;
+    if (ret_stats)
+        *ret_stats = run.stats;
+    cdc_log(CDC_LOG_INFO, "ended: %llu changes in %llu commits, %llu sessions",
+            (unsigned long long)run.stats.rows, (unsigned long long)run.stats.commits,
+            (unsigned long long)run.stats.sessions);
+    return rc;
+}

@@ -63,8 +63,11 @@ static int example_open(const struct cdc_config *cfg, const struct cdc_map *chec
     src->size = cdc_get_int(cfg->source, "size");
     struct cdc_buf position = CDC_BUF(64);
     int rc = cdc_map_get_text(checkpoint, "position", &position, err);
+    char *rest = "";
     if (rc == CDC_OK)
-        src->done = strtoll(cdc_buf_cstr(&position), NULL, 10);
+        src->done = strtoll(cdc_buf_cstr(&position), &rest, 10);
+    if (*rest)
+        rc = cdc_fail(err, CDC_OPERATOR, "position", "the saved position is none of this source");
     cdc_buf_done(&position);
     if (rc < 0 || make_table(src, cfg, err) < 0) {
         example_close(&src->base);

@@ -101,6 +101,8 @@ static int start_at(struct fake_source *src, const struct cdc_map *checkpoint,
     int tx = 0, row = 0;
     if (rc == CDC_OK && sscanf(cdc_buf_cstr(&position), "cut:%d,%d", &tx, &row) < 1)
         tx = atoi(cdc_buf_cstr(&position));
+    if (rc == CDC_OK && strspn(cdc_buf_cstr(&position), "0123456789cut:,") != position.len)
+        rc = cdc_fail(err, CDC_OPERATOR, "fake", "the saved position is none of this source");
     cdc_buf_done(&position);
     if (rc == CDC_END) {
         bool explained = cdc_map_get(checkpoint, "creating").p != NULL;

@@ -1,17 +1,21 @@
-# sidestream. `make help` lists the targets. One Makefile, read from top to bottom.
-# Variables to set on the command line: BUILD, MODULES, ONLY, SANITIZE, CC, WERROR=0, PREFIX, DESTDIR.
+# sidestream: one Makefile, read from top to bottom. `make help` lists the targets.
+#
+# Variables for the command line: CC, CFLAGS, SANITIZE (address,undefined | thread), WERROR=0, BUILD,
+# PREFIX, DESTDIR, MODULES (folders to build), ONLY (unit tests to run: "avro_* base").
 
 VERSION  := 0.1.0
 CC       := gcc
 PREFIX   ?= /usr/local
 SANITIZE ?=
 WERROR   ?= 1
-BUILD    ?= build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),release)
 comma    := ,
+BUILD    ?= build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),release)
 
+# --- modules: a folder is one; a new connector needs nothing here ---------------------------------
 MODULES ?= $(sort $(patsubst %/,%,$(dir $(wildcard core/*/*.c connectors/*/*.c))))
 PKGS    := libpq jansson yaml-0.1 libdeflate libzstd sqlite3 libcrypto avro-c
 
+# --- flags ----------------------------------------------------------------------------------------
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
   -Wold-style-definition -Wvla -Wwrite-strings -Wformat=2 -Wpointer-arith -fno-common \
   $(if $(filter 1,$(WERROR)),-Werror)
@@ -22,22 +26,30 @@ PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 ALL_CFLAGS  = -std=gnu11 $(WARN) $(CFLAGS) -Iinclude -Icore -DCDC_VERSION='"$(VERSION)"' $(PKG_CFLAGS) -MMD -MP
 LDLIBS      = $(PKG_LIBS) -pthread -lm $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
-SRC  := $(filter-out core/cli/main.c,$(foreach m,$(MODULES),$(wildcard $(m)/*.c)))
-OBJ  := $(SRC:%.c=$(BUILD)/%.o)
-FAKE := $(wildcard tests/fakes/*.c)
-ONLY ?= *
-UNIT := $(sort $(foreach p,$(ONLY),$(wildcard tests/unit/test_$(p).c)))
+# --- files ----------------------------------------------------------------------------------------
+SRC   := $(filter-out core/cli/main.c,$(foreach m,$(MODULES),$(wildcard $(m)/*.c)))
+OBJ   := $(SRC:%.c=$(BUILD)/%.o)
+TESTO := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fakes/*.c tests/contract/*.c))
+ONLY  ?= *
+UNIT  := $(sort $(foreach p,$(ONLY),$(wildcard tests/unit/test_$(p).c)))
+LIVE  := $(wildcard tests/live/test_*.c)
+FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
 
-.PHONY: all help unit clean
-all: $(BUILD)/sidestream
+
+.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo test torture bench lint format docs install uninstall clean FORCE
+all: libraries $(BUILD)/sidestream ## builds build/release/sidestream
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
-# Flags that change make everything again.
+libraries:
+	@pkg-config --exists $(PKGS) || { echo "libraries missing: run scripts/install.sh build"; \
+	  pkg-config --print-errors --exists $(PKGS); exit 1; }
+
+# --- rules ----------------------------------------------------------------------------------------
 $(BUILD)/flags: FORCE
-	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) $(LDLIBS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(LDLIBS)' >$@
-FORCE:
+	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) $(LDLIBS)' | cmp -s - $@ || \
+	  echo '$(CC) $(ALL_CFLAGS) $(LDLIBS)' >$@
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -46,14 +58,59 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 $(BUILD)/sidestream: $(BUILD)/core/cli/main.o $(OBJ)
 	$(CC) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(OBJ) $(FAKE:%.c=$(BUILD)/%.o)
+$(BUILD)/tests/unit/test_% $(BUILD)/tests/live/test_% $(BUILD)/tests/compat/%:
 	$(CC) -o $@ $^ -lcmocka $(LDLIBS)
+$(UNIT:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ) $(TESTO)
+$(LIVE:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ) $(TESTO)
+$(BUILD)/tests/compat/avro_types: $(BUILD)/tests/compat/avro_types.o $(OBJ) $(TESTO)
 
-unit: $(UNIT:%.c=$(BUILD)/%) ## unit tests (ONLY="name_*" picks)
-	@rc=0; for t in $^; do echo "# $$t"; CMOCKA_MESSAGE_OUTPUT=STDOUT $$t || rc=1; done; exit $$rc
+# Fuzz targets need clang: CC=clang-14 SANITIZE=fuzzer-no-link,address,undefined BUILD=build/fuzz
+$(FUZZ:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ)
+	$(CC) -o $@ $^ -fsanitize=fuzzer $(LDLIBS)
+
+# --- what people run ------------------------------------------------------------------------------
+demo: ## installs, builds, and shows the main job on a throw-away PostgreSQL
+	demo/demo.sh
+
+test: ## installs and runs every test; ends with "N passed, N failed, N skipped"
+	scripts/test.sh
+
+unit: $(UNIT:%.c=$(BUILD)/%) ## unit tests (ONLY="avro_*" picks, SANITIZE=...)
+	@rc=0; for t in $^; do echo "# $$t"; $$t || rc=1; done; exit $$rc
+
+unit-build: $(UNIT:%.c=$(BUILD)/%)
+live: $(LIVE:%.c=$(BUILD)/%)
+
+fuzz-build:
+	$(MAKE) -s CC=clang-14 SANITIZE=fuzzer-no-link,address,undefined BUILD=build/fuzz $(FUZZ:%.c=build/fuzz/%)
+
+fuzz: fuzz-build ## every fuzz target for SECONDS_EACH (600) seconds
+	scripts/fuzz.sh $(or $(SECONDS_EACH),600)
+
+torture: all ## kills, faults and random workloads: ROUNDS (100), SEED
+	scripts/torture.sh $(or $(ROUNDS),100) $(SEED)
+
+bench: all ## beside pg_recvlogical on the same slot; writes docs/benchmarks.md
+	scripts/install.sh build test && .cache/venv/bin/python bench/run.py $(BENCH)
+
+lint: ## format, headers alone, include direction, cppcheck, clang-tidy
+	scripts/check-format.sh && scripts/check-headers.sh && scripts/check-includes.sh && \
+	scripts/cppcheck.sh && scripts/tidy.sh
+
+format: ## clang-format-14 over the tree
+	clang-format-14 -i $$(git ls-files '*.c' '*.h')
+
+docs: all ## docs/configuration.md from the option tables
+	$(BUILD)/sidestream docs configuration >docs/configuration.md
+
+install: all ## PREFIX (/usr/local), DESTDIR
+	install -D -m 755 $(BUILD)/sidestream $(DESTDIR)$(PREFIX)/bin/sidestream
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/sidestream
 
 clean: ## removes build/
 	rm -rf build
 
 .SECONDARY:
--include $(OBJ:.o=.d)
+-include $(OBJ:.o=.d) $(TESTO:.o=.d)

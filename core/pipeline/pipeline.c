@@ -55,12 +55,27 @@ static int verdict(struct cdc_run *run, int intake_rc, struct cdc_error *err)
     return intake_rc;
 }
 
+/*
+ * What was committed before this session is told to the source at once: a crash, or a reply that
+ * was lost, may have come between that commit and its ack, and no further commit need ever follow.
+ */
+static int ack_recovered(struct cdc_run *run, struct cdc_error *err)
+{
+    run->ack_none = false;
+    cdc_buf_reset(&run->ack);
+    int rc = cdc_map_get_text(&run->checkpoint, "position", &run->ack, err);
+    run->ack_due = rc == CDC_OK;
+    return rc < 0 ? CDC_FAIL : CDC_OK;
+}
+
 static int run_threads(struct cdc_run *run, struct cdc_error *err)
 {
     pthread_t thread;
     cdc_queue_reset(run->queue);
     atomic_store(&run->sink_done, false);
-    run->sink_failed = run->ack_due = false;
+    run->sink_failed = false;
+    if (ack_recovered(run, err) < 0)
+        return CDC_FAIL;
     if (pthread_create(&thread, NULL, cdc_outlet_main, run) != 0)
         return cdc_fail(err, CDC_RETRY, "", "cannot start a thread");
     int rc = cdc_intake_run(run, err);

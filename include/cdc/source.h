@@ -70,8 +70,8 @@ struct cdc_source_ops {
     /*
      * `committed` is the position that the sink has made durable (p == NULL: a commit was made, and
      * the checkpoint holds no position yet). Never called with anything else: this is the only
-     * thing that may release the source's log. Does not block; what it sends may go out with a
-     * later poll.
+     * thing that may release the source's log. The checkpoint's position is also told once right
+     * after open. Does not block; what it sends may go out with a later poll.
      */
     int (*ack)(struct cdc_source *src, struct cdc_slice committed, struct cdc_error *err);
 

@@ -15,6 +15,9 @@ struct source_fixture {
     /* A new world; *ret its settings (freed by the suite). Aborts the test on failure. */
     void (*up)(struct cdc_settings **ret);
     void (*down)(void);
+    /* Makes the rows, once the source has its first position; NULL: they are there from the start.
+     */
+    void (*produce)(void);
     size_t changes; /* rows in the world */
     bool waits;     /* poll waits for more at the end (no CDC_END) */
 };

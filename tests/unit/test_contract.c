@@ -83,8 +83,8 @@ int main(void)
 {
     cdc_log_setup(CDC_LOG_ERROR, false, "test");
     const struct source_fixture sources[] = {
-        {"source contract: example", cdc_source_find("example"), example_up, NULL, 50, false},
-        {"source contract: fake", &fake_source_ops, fake_source_up, NULL, 50, true},
+        {"source contract: example", cdc_source_find("example"), example_up, NULL, NULL, 50, false},
+        {"source contract: fake", &fake_source_ops, fake_source_up, NULL, NULL, 50, true},
     };
     const struct sink_fixture sinks[] = {
         {"sink contract: fake", &fake_sink_ops, fake_sink_up, fake_sink_down},

@@ -52,16 +52,15 @@ packages() {
         die "apt-get install failed for: ${missing[*]}"
 }
 
-# .cache/venv is made again when its requirements change. Debian's python3 where there is one: another may vanish.
+# .cache/venv follows its requirements. Debian's python3 where there is one: another may vanish.
 venv() {
     local dir=.cache/venv want python=python3
     [ ! -x /usr/bin/python3 ] || python=/usr/bin/python3
     want=$(sha256sum tests/requirements.txt)
     [ "$(cat "$dir/made-from" 2>/dev/null)" != "$want" ] || return 0
     say "$dir from tests/requirements.txt"
-    rm -rf "$dir"
     mkdir -p .cache
-    "$python" -m venv "$dir" || die "python3 -m venv failed"
+    "$dir/bin/python" -c 'import pip' 2>/dev/null || "$python" -m venv --clear "$dir" || die "python3 -m venv failed"
     "$dir/bin/python" -m pip install -q --disable-pip-version-check -r tests/requirements.txt ||
         die "pip could not install tests/requirements.txt"
     echo "$want" >"$dir/made-from"

@@ -63,7 +63,7 @@ static int example_open(const struct cdc_config *cfg, const struct cdc_map *chec
     src->size = cdc_get_int(cfg->source, "size");
     struct cdc_buf position = CDC_BUF(64);
     int rc = cdc_map_get_text(checkpoint, "position", &position, err);
-    char *rest = "";
+    char none[] = "", *rest = none;
     if (rc == CDC_OK)
         src->done = strtoll(cdc_buf_cstr(&position), &rest, 10);
     if (*rest)

@@ -7,8 +7,8 @@
  *                    the same float again (`bits` tells 32 or 64)
  *   decimal          a string with exactly `scale` digits behind the point
  *   text, uuid       strings; bytes that are no UTF-8 become U+FFFD
- *   json             a *string* that holds the text as the source wrote it: embedding would lose big
- *                    numbers and doubled keys in the first parser that touches it
+ *   json             a *string* that holds the text as the source wrote it: embedding would
+ *                    lose big numbers and doubled keys in the first parser that touches it
  *   bytes            a string, base64 with padding
  *   date             "2024-01-31"
  *   time             "23:59:59.000000"

@@ -2,8 +2,8 @@
  * cli.h - what the commands share: the table of commands, arguments, exit codes.
  *
  * A command is one file and one row of the table in commands.c; --help, `sidestream help` and the
- * check of its arguments come from that row. argv[0] is the command's own name. A command returns the
- * process's exit code and never calls exit().
+ * check of its arguments come from that row. argv[0] is the command's own name. A command returns
+ * the process's exit code and never calls exit().
  *
  * Exit codes: 0 done, 1 failed or damage found, 2 usage or configuration, 3 refused: a person must
  * act. Results go to standard output, errors and logs to standard error.
@@ -49,14 +49,15 @@ int cdc_cmd_docs(int argc, char **argv);
 
 struct cdc_args {
     const struct cdc_command *command;
-    const char *place;                /* never NULL where the command has one */
+    const char *place;                 /* never NULL where the command has one */
     const char *values[CDC_FLAGS_MAX]; /* by the place of the flag in the command's table */
 };
 
 /*
- * Reads argv by the command's row. CDC_FAIL (CDC_CONFIG): unknown flag (nearest name), value missing,
- * place missing or two of them. `--flag=value` and `--flag value` are the same; a flag whose value may
- * be left out takes the next argument only after the place was given and if it is no flag.
+ * Reads argv by the command's row. CDC_FAIL (CDC_CONFIG): unknown flag (nearest name), value
+ * missing, place missing or two of them. `--flag=value` and `--flag value` are the same; a flag
+ * whose value may be left out takes the next argument only after the place was given and if it is
+ * no flag.
  * `--help` and `-h` never come here: main answers them.
  */
 CDC_CHECK int cdc_args_read(const char *command, int argc, char **argv, struct cdc_args *ret,

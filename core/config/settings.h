@@ -1,8 +1,8 @@
 /*
  * settings.h - the configuration file as the commands and the pipeline use it.
  *
- * One YAML file is read against option tables (cdc/option.h): our own for the top of the file and the
- * capture rules, the connectors' for `source:` and `sink:`. What is returned is complete: every
+ * One YAML file is read against option tables (cdc/option.h): our own for the top of the file and
+ * the capture rules, the connectors' for `source:` and `sink:`. What is returned is complete: every
  * option has its value or its default, every rule its hash. Nothing is opened or connected.
  * Relative paths in the file are relative to the working directory, as on any command line.
  *

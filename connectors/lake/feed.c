@@ -1,0 +1,461 @@
+/*
+ * feed.c - reads a lake back, commit by commit, without a lock (cdc/feed.h).
+ *
+ * Record n+1 is read when it is there; its number, hash and positions must follow those of record n, so
+ * a log that was cut, mixed or rewritten is noticed and not followed. A number that is absent while a
+ * later one exists is a hole.
+ *
+ * Rows of a commit come from all its files merged by `__seq`: a heap of cursors, equal numbers in the
+ * order of the files. A file is opened only when the merge reaches its seq_min, so the many parts of a
+ * large transaction are not all open at once; before its first row is given its size and SHA-256 are
+ * compared with the record, so no row of a damaged file is ever given.
+ */
+#define _GNU_SOURCE /* qsort_r */
+#include "lake.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHUNK ((size_t)256 << 10)
+
+struct cursor {
+    struct lake_input in;
+    struct cdc_avro_reader *reader;
+    const struct cdc_row_schema *schema;
+    const struct cdc_value *values; /* the row it stands at */
+    const uint8_t *seq;             /* of that row, CDC_SEQ_LEN bytes */
+    size_t file;                    /* index in the record: decides between equal numbers */
+};
+
+struct feed {
+    struct cdc_feed base;
+    struct lake_store *store;
+    char *root; /* absolute */
+    char *name; /* the pipeline's, by format.json */
+    struct lake_chain chain;
+    struct lake_commit rec; /* the commit given last */
+    bool have;
+    char path[PATH_MAX]; /* lent by file() */
+    size_t next_file;
+
+    size_t *order; /* files by seq_min */
+    size_t next;   /* of order: the first not opened */
+    struct cursor **heap;
+    size_t n_heap;
+    bool moved; /* the top of the heap was given and must go on first */
+};
+
+/* ---- one data file ---- */
+
+static int damage(struct cdc_error *err, const struct lake_file *file, const char *what)
+{
+    return cdc_fail(err, CDC_FATAL, file->path,
+                    "%s: the data file is damaged. Restore it from a copy of the lake; "
+                    "`sidestream fsck` finds all such",
+                    what);
+}
+
+int lake_input_verify(struct lake_store *st, const struct lake_file *file, struct cdc_error *err)
+{
+    uint64_t bytes = 0;
+    int rc = st->ops->size(st, file->path, &bytes, err);
+    if (rc < 0)
+        return CDC_FAIL;
+    if (rc == CDC_END)
+        return damage(err, file, "it is not there");
+    if (bytes != file->bytes) {
+        char what[96];
+        snprintf(what, sizeof what, "%" PRIu64 " bytes, its commit says %" PRIu64, bytes,
+                 file->bytes);
+        return damage(err, file, what);
+    }
+    uint8_t sum[32];
+    char hex[65];
+    void *chunk = malloc(CHUNK);
+    EVP_MD_CTX *sha = EVP_MD_CTX_new();
+    rc = chunk && sha && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) ? CDC_OK : cdc_fail_oom(err);
+    for (uint64_t off = 0; rc == CDC_OK && off < bytes;) {
+        struct lake_read io = {.off = off, .p = chunk, .cap = CHUNK};
+        rc = st->ops->read(st, file->path, &io, err);
+        if (rc != CDC_OK || io.n == 0)
+            break;
+        if (!EVP_DigestUpdate(sha, chunk, io.n))
+            rc = cdc_fail_oom(err);
+        off += io.n;
+    }
+    if (rc == CDC_OK) {
+        rc = EVP_DigestFinal_ex(sha, sum, NULL) ? CDC_OK : cdc_fail_oom(err);
+        lake_hex(sum, sizeof sum, hex);
+    }
+    if (rc == CDC_OK && strcmp(hex, file->sha256) != 0)
+        rc = damage(err, file, "its SHA-256 is not the one its commit says");
+    EVP_MD_CTX_free(sha);
+    free(chunk);
+    return rc == CDC_END ? damage(err, file, "it went away") : rc;
+}
+
+static int input_bytes(void *arg, void *p, size_t cap, size_t *ret_n, struct cdc_error *err)
+{
+    struct lake_input *in = arg;
+    struct lake_read io = {.off = in->off, .p = p, .cap = cap};
+    int rc = in->st->ops->read(in->st, in->file->path, &io, err);
+    if (rc == CDC_END)
+        return damage(err, in->file, "it went away");
+    in->off += io.n;
+    *ret_n = io.n;
+    return rc;
+}
+
+int lake_input_open(struct lake_input *in, struct cdc_avro_reader **ret, struct cdc_error *err)
+{
+    return cdc_avro_reader_new(input_bytes, in, LAKE_BLOCK_MAX, in->file->path, ret, err);
+}
+
+/* ---- the merge ---- */
+
+static void cursor_free(struct cursor *cur)
+{
+    if (cur)
+        cdc_avro_reader_free(cur->reader);
+    free(cur);
+}
+
+/* CDC_OK: it stands at a row; CDC_END: the file has no more. */
+static int cursor_step(struct cursor *cur, struct cdc_error *err)
+{
+    int rc = cdc_avro_reader_row(cur->reader, &cur->values, err);
+    if (rc != CDC_OK)
+        return rc;
+    const struct cdc_value *seq = &cur->values[cur->schema->meta[CDC_META_SEQ]];
+    if (seq->kind != CDC_TEXT || seq->len != CDC_SEQ_LEN)
+        return damage(err, cur->in.file, "a row without a proper __seq");
+    cur->seq = seq->p;
+    return CDC_OK;
+}
+
+static int cursor_new(struct feed *feed, size_t file, struct cursor **ret, struct cdc_error *err)
+{
+    struct cursor *cur = calloc(1, sizeof *cur);
+    if (!cur)
+        return cdc_fail_oom(err);
+    cur->in = (struct lake_input){.st = feed->store, .file = &feed->rec.files[file]};
+    cur->file = file;
+    int rc = lake_input_verify(feed->store, cur->in.file, err);
+    if (rc == CDC_OK)
+        rc = lake_input_open(&cur->in, &cur->reader, err);
+    if (rc == CDC_OK)
+        rc = cdc_avro_reader_schema(cur->reader, &cur->schema, err);
+    if (rc == CDC_OK && cur->schema->meta[CDC_META_SEQ] < 0)
+        rc = damage(err, cur->in.file, "its schema has no __seq");
+    if (rc == CDC_OK)
+        rc = cursor_step(cur, err);
+    if (rc != CDC_OK) {
+        cursor_free(cur);
+        return rc;
+    }
+    *ret = cur;
+    return CDC_OK;
+}
+
+static bool before(const struct cursor *a, const struct cursor *b)
+{
+    int c = memcmp(a->seq, b->seq, CDC_SEQ_LEN);
+    return c ? c < 0 : a->file < b->file;
+}
+
+static void sift_down(struct feed *feed)
+{
+    struct cursor **heap = feed->heap, *cur = heap[0];
+    size_t at = 0;
+    for (size_t kid; (kid = 2 * at + 1) < feed->n_heap; at = kid) {
+        if (kid + 1 < feed->n_heap && before(heap[kid + 1], heap[kid]))
+            kid++;
+        if (!before(heap[kid], cur))
+            break;
+        heap[at] = heap[kid];
+    }
+    heap[at] = cur;
+}
+
+static void push(struct feed *feed, struct cursor *cur)
+{
+    size_t at = feed->n_heap++;
+    for (; at > 0 && before(cur, feed->heap[(at - 1) / 2]); at = (at - 1) / 2)
+        feed->heap[at] = feed->heap[(at - 1) / 2];
+    feed->heap[at] = cur;
+}
+
+static void pop(struct feed *feed)
+{
+    cursor_free(feed->heap[0]);
+    feed->heap[0] = feed->heap[--feed->n_heap];
+    if (feed->n_heap > 0)
+        sift_down(feed);
+}
+
+static int by_seq_min(const void *a, const void *b, void *arg)
+{
+    const struct lake_file *files = arg;
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    int c = strcmp(files[x].seq_min, files[y].seq_min);
+    return c ? c : (x > y) - (x < y);
+}
+
+static void merge_done(struct feed *feed)
+{
+    for (size_t i = 0; i < feed->n_heap; i++)
+        cursor_free(feed->heap[i]);
+    free(feed->heap);
+    free(feed->order);
+    feed->heap = NULL;
+    feed->order = NULL;
+    feed->n_heap = feed->next = 0;
+    feed->moved = false;
+}
+
+static int merge_begin(struct feed *feed, struct cdc_error *err)
+{
+    size_t n = feed->rec.n_files;
+    feed->order = calloc(n + 1, sizeof *feed->order);
+    feed->heap = calloc(n + 1, sizeof(struct cursor *));
+    if (!feed->order || !feed->heap)
+        return cdc_fail_oom(err);
+    for (size_t i = 0; i < n; i++)
+        feed->order[i] = i;
+    qsort_r(feed->order, n, sizeof *feed->order, by_seq_min, feed->rec.files);
+    return CDC_OK;
+}
+
+/* Opens every file that may hold the next row. */
+static int merge_open(struct feed *feed, const char *table, struct cdc_error *err)
+{
+    for (; feed->next < feed->rec.n_files; feed->next++) {
+        size_t at = feed->order[feed->next];
+        const struct lake_file *file = &feed->rec.files[at];
+        if (table && strcmp(table, file->table) != 0)
+            continue;
+        if (feed->n_heap > 0 && memcmp(file->seq_min, feed->heap[0]->seq, CDC_SEQ_LEN) > 0)
+            return CDC_OK;
+        struct cursor *cur = NULL;
+        int rc = cursor_new(feed, at, &cur, err);
+        if (rc < 0)
+            return CDC_FAIL;
+        if (rc == CDC_OK)
+            push(feed, cur);
+    }
+    return CDC_OK;
+}
+
+static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_row *ret,
+                    struct cdc_error *err)
+{
+    struct feed *feed = (struct feed *)base;
+    if (!feed->have)
+        return CDC_END;
+    if (!feed->order && merge_begin(feed, err) < 0)
+        return CDC_FAIL;
+    if (feed->moved) {
+        feed->moved = false;
+        int rc = cursor_step(feed->heap[0], err);
+        if (rc < 0)
+            return CDC_FAIL;
+        if (rc == CDC_OK)
+            sift_down(feed);
+        else
+            pop(feed);
+    }
+    if (merge_open(feed, table, err) < 0)
+        return CDC_FAIL;
+    if (feed->n_heap == 0)
+        return CDC_END;
+    *ret = (struct cdc_feed_row){.schema = feed->heap[0]->schema, .values = feed->heap[0]->values};
+    feed->moved = true;
+    return CDC_OK;
+}
+
+/* ---- commits ---- */
+
+static void drop_commit(struct feed *feed)
+{
+    merge_done(feed);
+    if (feed->have)
+        lake_commit_done(&feed->rec);
+    feed->have = false;
+    feed->next_file = 0;
+}
+
+/* The next number is absent: the end, or a hole? */
+static int at_end(struct feed *feed, struct cdc_error *err)
+{
+    char path[LAKE_PATH_MAX];
+    uint64_t least, point;
+    lake_hint_load(feed->store, &least, &point);
+    lake_commit_path(feed->chain.seq + 2, path);
+    int later = lake_exists(feed->store, path, err);
+    if (later < 0)
+        return CDC_FAIL;
+    if (later == CDC_END && least <= feed->chain.seq)
+        return CDC_AGAIN;
+    lake_commit_path(feed->chain.seq + 1, path); /* did it come between the two looks? */
+    int rc = lake_exists(feed->store, path, err);
+    if (rc != CDC_END)
+        return rc < 0 ? CDC_FAIL : CDC_OK;
+    return cdc_fail(err, CDC_OPERATOR, feed->root,
+                    "commit %" PRIu64 " is missing, but later ones were written: restore the "
+                    "missing _cdc/commits; `sidestream fsck` lists what is there",
+                    feed->chain.seq + 1);
+}
+
+static int feed_commit(struct cdc_feed *base, struct cdc_feed_commit *ret, struct cdc_error *err)
+{
+    struct feed *feed = (struct feed *)base;
+    struct lake_commit rec;
+    char sha[65];
+    drop_commit(feed);
+    int rc;
+    while ((rc = lake_chain_read(feed->store, feed->chain.seq + 1, &rec, sha, err)) == CDC_END) {
+        rc = at_end(feed, err);
+        if (rc != CDC_OK)
+            return rc;
+    }
+    if (rc < 0)
+        return CDC_FAIL;
+    if (lake_chain_follows(&feed->chain, &rec, feed->name, err) < 0 ||
+        lake_chain_apply(&feed->chain, &rec, sha, err) < 0) {
+        lake_commit_done(&rec);
+        return CDC_FAIL;
+    }
+    feed->rec = rec;
+    feed->have = true;
+    *ret = (struct cdc_feed_commit){.number = rec.seq,
+                                    .from = rec.from ? rec.from : "",
+                                    .to = rec.to ? rec.to : "",
+                                    .at_us = rec.at_us};
+    for (size_t i = 0; i < rec.n_files; i++)
+        ret->n_records += rec.files[i].records;
+    return CDC_OK;
+}
+
+static int feed_file(struct cdc_feed *base, struct cdc_feed_file *ret, struct cdc_error *err)
+{
+    struct feed *feed = (struct feed *)base;
+    if (!feed->have || feed->next_file == feed->rec.n_files)
+        return CDC_END;
+    const struct lake_file *file = &feed->rec.files[feed->next_file++];
+    if (snprintf(feed->path, sizeof feed->path, "%s/%s", feed->root, file->path) >=
+        (int)sizeof feed->path)
+        return cdc_fail(err, CDC_FATAL, file->path, "the path is too long");
+    *ret = (struct cdc_feed_file){.commit = feed->rec.seq,
+                                  .table = file->table,
+                                  .path = feed->path,
+                                  .bytes = file->bytes,
+                                  .records = file->records};
+    return CDC_OK;
+}
+
+/* ---- open, close ---- */
+
+static void feed_close(struct cdc_feed *base)
+{
+    struct feed *feed = (struct feed *)base;
+    drop_commit(feed);
+    lake_chain_done(&feed->chain);
+    if (feed->store)
+        feed->store->ops->close(feed->store);
+    free(feed->root);
+    free(feed->name);
+    free(feed);
+}
+
+static bool feed_knows(const char *place)
+{
+    struct lake_store *st;
+    if (lake_local_open(place, false, &st, NULL) < 0)
+        return false;
+    /* A damaged or missing format.json is told by open, not denied here. */
+    bool known = lake_exists(st, LAKE_DIR, NULL) == CDC_OK;
+    st->ops->close(st);
+    return known;
+}
+
+static int no_lake(const char *place, struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_OPERATOR, place,
+                    "there is no lake (no %s): is the path right, and has `sidestream run` been "
+                    "started once?",
+                    LAKE_FORMAT);
+}
+
+/* The reader stands behind commit `after`: it must be there, or this is not the lake it has read. */
+static int stand_behind(struct feed *feed, uint64_t after, struct cdc_error *err)
+{
+    struct lake_commit rec;
+    char sha[65];
+    if (after == 0)
+        return CDC_OK;
+    int rc = lake_chain_read(feed->store, after, &rec, sha, err);
+    if (rc == CDC_END)
+        return cdc_fail(err, CDC_OPERATOR, feed->root,
+                        "commit %" PRIu64 " was asked for as the last one read, and is not there: "
+                        "the lake is another one, or an older copy of it",
+                        after);
+    if (rc < 0)
+        return CDC_FAIL;
+    rc = lake_chain_apply(&feed->chain, &rec, sha, err);
+    lake_commit_done(&rec);
+    return rc;
+}
+
+static int feed_begin(struct feed *feed, const struct cdc_config *cfg, uint64_t after,
+                      struct cdc_error *err)
+{
+    int rc = lake_format_load(feed->store, feed->root, &feed->name, err);
+    if (rc != CDC_OK)
+        return rc == CDC_END ? no_lake(feed->root, err) : CDC_FAIL;
+    if (cfg && strcmp(cfg->name, feed->name) != 0)
+        return cdc_fail(err, CDC_OPERATOR, feed->root,
+                        "the lake belongs to the pipeline `%s`, and the configuration is of `%s`",
+                        feed->name, cfg->name);
+    return stand_behind(feed, after, err);
+}
+
+static int feed_open(const struct cdc_config *cfg, const char *place, uint64_t after,
+                     struct cdc_feed **ret, struct cdc_error *err)
+{
+    const char *path = cfg ? cdc_get_string(cfg->sink, "path") : place;
+    char *root = realpath(path, NULL);
+    if (!root)
+        return no_lake(path, err);
+    struct feed *feed = calloc(1, sizeof *feed);
+    if (!feed) {
+        free(root);
+        return cdc_fail_oom(err);
+    }
+    *feed = (struct feed){.base.ops = &lake_feed, .root = root};
+    lake_chain_init(&feed->chain);
+    if (lake_local_open(root, false, &feed->store, err) < 0 ||
+        feed_begin(feed, cfg, after, err) < 0) {
+        feed_close(&feed->base);
+        return CDC_FAIL;
+    }
+    *ret = &feed->base;
+    return CDC_OK;
+}
+
+static int feed_fsck(struct cdc_feed *base, struct cdc_report *report, struct cdc_error *err)
+{
+    return lake_fsck(((struct feed *)base)->store, report, err);
+}
+
+const struct cdc_feed_ops lake_feed = {
+    .open = feed_open,
+    .knows = feed_knows,
+    .commit = feed_commit,
+    .row = feed_row,
+    .file = feed_file,
+    .fsck = feed_fsck,
+    .close = feed_close,
+};

@@ -1,0 +1,97 @@
+/*
+ * commands.c - the table of commands. A new command is a row here and a file beside this one.
+ */
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct cdc_flag run_flags[] = {
+    {"--until-caught-up", NULL, "stop at the end of the source's log as it was at the start"},
+    {0},
+};
+
+static const struct cdc_flag cat_flags[] = {
+    {"--table", "SCHEMA.TABLE", "only this table"},
+    {"--from", "COMMIT", "only commits after this number"},
+    {"--follow", NULL, "go on with new commits until stopped"},
+    {"--files", "[SCHEMA.TABLE]", "print the paths of the data files, not their records"},
+    {0},
+};
+
+static const struct cdc_flag replica_flags[] = {
+    {"--to", "FILE.db", "the SQLite file, in place of `replica.path` of the configuration"},
+    {"--until-caught-up", NULL, "stop once all that is committed is applied"},
+    {0},
+};
+
+static const struct cdc_flag drop_flags[] = {
+    {"--yes", NULL, "do not ask"},
+    {0},
+};
+
+const struct cdc_command cdc_commands[] = {
+    {.name = "run",
+     .run = cdc_cmd_run,
+     .place = "CONFIG",
+     .doc = "Captures changes until told to stop.",
+     .more =
+         "The first SIGTERM or SIGINT lets what is in flight be committed and exits 0; a second\n"
+         "one ends at once. Nothing is lost either way: a new start goes on where the last\n"
+         "commit ended.\n",
+     .example = "sidestream run shop.yaml --until-caught-up",
+     .flags = run_flags},
+    {.name = "check",
+     .run = cdc_cmd_check,
+     .place = "CONFIG",
+     .doc = "Looks at the source and the sink before a start and changes nothing.",
+     .more = "Prints a line per finding: ok, warn or FAIL, and below it what mends it. Exits 1 if\n"
+             "anything fails.\n",
+     .example = "sidestream check shop.yaml"},
+    {.name = "cat",
+     .run = cdc_cmd_cat,
+     .place = "PATH|CONFIG",
+     .doc = "Prints captured records as JSON lines, in commit order.",
+     .example = "sidestream cat ./lake --table public.users --from 42",
+     .flags = cat_flags},
+    {.name = "replica",
+     .run = cdc_cmd_replica,
+     .place = "CONFIG",
+     .doc = "Builds a SQLite database from the captured records and keeps it up to date.",
+     .example = "sidestream replica shop.yaml --to shop.db --until-caught-up",
+     .flags = replica_flags},
+    {.name = "fsck",
+     .run = cdc_cmd_fsck,
+     .place = "CONFIG|PATH",
+     .doc = "Checks a lake's files against its commit log.",
+     .more =
+         "Reads everything: hashes, counts, the chain of commits, positions, schema ids. Exits 1\n"
+         "if anything is damaged.\n",
+     .example = "sidestream fsck ./lake"},
+    {.name = "drop",
+     .run = cdc_cmd_drop,
+     .place = "CONFIG",
+     .doc = "Ends a pipeline: removes what it made at the source (slot, publication).",
+     .more = "Asks first. What was captured stays where it is.\n",
+     .example = "sidestream drop shop.yaml --yes",
+     .flags = drop_flags},
+    {.name = "help",
+     .run = cdc_cmd_help,
+     .place = "[TOPIC]",
+     .doc = "Explains a command, or with `help config` every option of the configuration.",
+     .example = "sidestream help config"},
+    {.name = "docs",
+     .run = cdc_cmd_docs,
+     .place = "configuration",
+     .doc = "Prints docs/configuration.md.",
+     .example = "sidestream docs configuration >docs/configuration.md",
+     .hidden = true},
+    {0},
+};
+
+const struct cdc_command *cdc_command_find(const char *name)
+{
+    for (const struct cdc_command *cmd = cdc_commands; cmd->name; cmd++)
+        if (strcmp(cmd->name, name) == 0)
+            return cmd;
+    return NULL;
+}

@@ -1,0 +1,322 @@
+/*
+ * encode.c - records of the `row` envelope made bytes; see cdc/plan.h.
+ *
+ * A column is a union of null and T: one byte for the branch, then the value. A value of its
+ * column's kind takes the fast way: one check for room, then straight into the buffer. All else
+ * (null, unchanged, absent, invalid, or a number that the type cannot hold) goes through `other`.
+ *
+ * A key column that the source did not send, or whose value the policy would make null, is refused:
+ * the record would name another row, or none.
+ */
+#include "envelope/row.h"
+
+#include "avro/json.h"
+#include "cdc/config.h"
+
+#include <stdio.h>
+
+#define BRANCH_NULL  0x00
+#define BRANCH_VALUE 0x02
+
+static bool put_long(struct cdc_buf *buf, const struct cdc_op_scalar *op, int64_t i)
+{
+    if (!cdc_range_holds(op->range, i))
+        return false;
+    uint8_t *to = cdc_buf_room(buf, 1 + CDC_ZIGZAG_MAX);
+    if (to) {
+        *to = BRANCH_VALUE;
+        buf->len = (size_t)(cdc_zigzag(to + 1, i) - buf->p);
+    }
+    return true;
+}
+
+static bool put_raw(struct cdc_buf *buf, const void *p, size_t n)
+{
+    uint8_t *to = cdc_buf_room(buf, 1 + n);
+    if (to) {
+        *to = BRANCH_VALUE;
+        memcpy(to + 1, p, n);
+        buf->len += 1 + n;
+    }
+    return true;
+}
+
+static bool put_bytes(struct cdc_buf *buf, struct cdc_slice bytes)
+{
+    uint8_t *to = cdc_buf_room(buf, 1 + CDC_ZIGZAG_MAX + bytes.len);
+    if (to) {
+        *to = BRANCH_VALUE;
+        to = cdc_zigzag(to + 1, (int64_t)bytes.len);
+        if (bytes.len)
+            memcpy(to, bytes.p, bytes.len);
+        buf->len = (size_t)(to - buf->p) + bytes.len;
+    }
+    return true;
+}
+
+/* Two's complement brought to the fixed size; false: other scale, or too large for it. */
+static bool put_decimal(struct cdc_buf *buf, const struct cdc_op_scalar *op,
+                        const struct cdc_value *val)
+{
+    const uint8_t *p = val->p;
+    size_t n = val->len, size = op->size;
+    if (n == 0 || val->aux != op->scale)
+        return false;
+    uint8_t sign = p[0] & 0x80 ? 0xff : 0;
+    for (; n > size; n--, p++)
+        if (p[0] != sign || (p[1] & 0x80) != (sign & 0x80))
+            return false;
+    uint8_t *to = cdc_buf_room(buf, 1 + size);
+    if (to) {
+        *to = BRANCH_VALUE;
+        memset(to + 1, sign, size - n);
+        memcpy(to + 1 + size - n, p, n);
+        buf->len += 1 + size;
+    }
+    return true;
+}
+
+/* false: the type cannot hold the value, and nothing was put. */
+static inline bool put_scalar(struct cdc_buf *buf, const struct cdc_op_scalar *op,
+                              const struct cdc_value *val)
+{
+    switch ((enum cdc_put)op->put) {
+    case CDC_PUT_LONG: return put_long(buf, op, val->i);
+    case CDC_PUT_BOOL: return put_raw(buf, (uint8_t[]){val->i != 0}, 1);
+    case CDC_PUT_FLOAT: return put_raw(buf, (float[]){(float)val->f}, 4); /* little endian */
+    case CDC_PUT_DOUBLE: return put_raw(buf, &val->f, 8);
+    case CDC_PUT_FIXED: return put_decimal(buf, op, val);
+    case CDC_PUT_BYTES: return put_bytes(buf, cdc_value_slice(val));
+    }
+    return false;
+}
+
+static bool put_items(struct cdc_buf *buf, const struct cdc_op_scalar *op,
+                      const struct cdc_value *val)
+{
+    for (uint32_t i = 0; i < val->len && !buf->failed; i++) {
+        const struct cdc_value *item = &val->items[i];
+        if (item->kind == CDC_NULL)
+            cdc_buf_byte(buf, BRANCH_NULL);
+        else if (item->kind != op->kind || !put_scalar(buf, op, item))
+            return false;
+    }
+    return true;
+}
+
+/* One block of items, then the empty one that ends the array. */
+static bool put_array(struct cdc_buf *buf, const struct cdc_op_scalar *op,
+                      const struct cdc_value *val)
+{
+    size_t begun = buf->len;
+    uint8_t *to = cdc_buf_room(buf, 1 + CDC_ZIGZAG_MAX);
+    if (!to)
+        return true;
+    *to = BRANCH_VALUE;
+    to = val->len ? cdc_zigzag(to + 1, val->len) : to + 1;
+    buf->len = (size_t)(to - buf->p);
+    if (!put_items(buf, op, val)) {
+        buf->len = begun;
+        return false;
+    }
+    cdc_buf_byte(buf, 0);
+    return true;
+}
+
+static int refuse(const struct cdc_plan *plan, uint16_t i, const char *what, const char *remedy,
+                  struct cdc_error *err)
+{
+    const struct cdc_column *col = &plan->tab->cols[i];
+    char place[128];
+    snprintf(place, sizeof place, "%s.%s.%s", plan->tab->schema, plan->tab->name, col->name);
+    return cdc_fail(err, CDC_OPERATOR, place, "column %s (%s) %s: %s", place, col->type, what,
+                    remedy);
+}
+
+/* A value that the column's type cannot hold: on_invalid decides. */
+static int put_invalid(struct cdc_plan *plan, uint16_t i, struct cdc_buf *buf,
+                       struct cdc_error *err)
+{
+    const struct cdc_rule *rule = plan->tab->rule;
+    if (plan->ops[i].key)
+        return refuse(plan, i, "is part of the key and holds a value that its Avro type cannot",
+                      "change the row at the source, or choose other columns by `key:` in the "
+                      "capture rule",
+                      err);
+    if (!rule || rule->on_invalid == CDC_INVALID_FAIL)
+        return refuse(plan, i,
+                      "holds a value that its Avro type cannot (infinity, NaN, 24:00:00 or a year "
+                      "outside 1 to 9999)",
+                      "set `on_invalid: null` in the table's capture rule to write null and name "
+                      "the column in __invalid, or change the row at the source",
+                      err);
+    plan->invalid.at[plan->invalid.n++] = i;
+    cdc_buf_byte(buf, BRANCH_NULL);
+    return CDC_OK;
+}
+
+/* A value the source did not send. */
+static int put_unknown(struct cdc_plan *plan, uint16_t i, struct cdc_buf *buf,
+                       struct cdc_error *err)
+{
+    if (plan->ops[i].key)
+        return refuse(plan, i, "is part of the key, and the source did not send it",
+                      "make it part of the table's replica identity (PostgreSQL: ALTER TABLE ... "
+                      "REPLICA IDENTITY FULL), or choose other columns by `key:`",
+                      err);
+    plan->unchanged.at[plan->unchanged.n++] = i;
+    cdc_buf_byte(buf, BRANCH_NULL);
+    return CDC_OK;
+}
+
+/* What the fast way did not take. */
+static int put_other(struct cdc_plan *plan, uint16_t i, const struct cdc_value *val,
+                     struct cdc_buf *buf, struct cdc_error *err)
+{
+    const struct cdc_table *tab = plan->tab;
+    if (val->kind == CDC_NULL) {
+        cdc_buf_byte(buf, BRANCH_NULL);
+        return CDC_OK;
+    }
+    if (!cdc_value_known(val))
+        return put_unknown(plan, i, buf, err);
+    if (val->kind == CDC_INVALID || val->kind == plan->ops[i].kind)
+        return put_invalid(plan, i, buf, err);
+    return cdc_fail(err, CDC_FATAL, tab->cols[i].name,
+                    "column %s.%s.%s is of kind %s and got a value of kind %s; this is a bug of "
+                    "the source, please report it",
+                    tab->schema, tab->name, tab->cols[i].name,
+                    cdc_kind_name((enum cdc_kind)plan->ops[i].kind),
+                    cdc_kind_name((enum cdc_kind)val->kind));
+}
+
+static int put_columns(struct cdc_plan *plan, const struct cdc_value *row, struct cdc_buf *buf,
+                       struct cdc_error *err)
+{
+    uint16_t n = plan->tab->n;
+    for (uint16_t i = 0; i < n; i++) {
+        const struct cdc_column_op *op = &plan->ops[i];
+        if (row[i].kind == op->kind &&
+            (op->kind == CDC_ARRAY ? put_array(buf, &op->scalar, &row[i])
+                                   : put_scalar(buf, &op->scalar, &row[i])))
+            continue;
+        if (put_other(plan, i, &row[i], buf, err) < 0)
+            return CDC_FAIL;
+    }
+    return CDC_OK;
+}
+
+static void put_nulls(struct cdc_buf *buf, uint16_t n)
+{
+    uint8_t *to = cdc_buf_room(buf, n);
+    if (to) {
+        memset(to, BRANCH_NULL, n);
+        buf->len += n;
+    }
+}
+
+static struct cdc_slice reason_text(char reason)
+{
+    switch (reason) {
+    case 'd': return cdc_slice_str("delete");
+    case 't': return cdc_slice_str("truncate");
+    case 'k': return cdc_slice_str("key_change");
+    case 'i': return cdc_slice_str("inferred");
+    default: return cdc_slice_of(NULL, 0);
+    }
+}
+
+/* A nullable meta column of names: null when there are none. */
+static void put_list(const struct cdc_plan *plan, const struct cdc_column_list *list,
+                     struct cdc_buf *buf)
+{
+    if (list->n == 0) {
+        cdc_buf_byte(buf, BRANCH_NULL);
+        return;
+    }
+    uint8_t *to = cdc_buf_room(buf, 1 + CDC_ZIGZAG_MAX);
+    if (!to)
+        return;
+    *to = BRANCH_VALUE;
+    buf->len = (size_t)(cdc_zigzag(to + 1, list->n) - buf->p);
+    for (uint16_t i = 0; i < list->n; i++) {
+        struct cdc_slice name = plan->names[list->at[i]];
+        to = cdc_buf_room(buf, CDC_ZIGZAG_MAX);
+        if (to)
+            buf->len = (size_t)(cdc_zigzag(to, (int64_t)name.len) - buf->p);
+        cdc_buf_put(buf, name.p, name.len);
+    }
+    cdc_buf_byte(buf, 0);
+}
+
+/* __op to __seq: at most this many bytes. */
+#define FIXED_META (2 + 1 + 11 + 12 + 10 + 1 + 10 + 1 + CDC_SEQ_LEN)
+
+static void put_fixed_meta(const struct cdc_plan *plan, const struct cdc_record *rec,
+                           struct cdc_buf *buf)
+{
+    uint8_t *to = cdc_buf_room(buf, FIXED_META);
+    if (!to)
+        return;
+    *to++ = 2; /* length 1 */
+    *to++ = (uint8_t)rec->op;
+    *to++ = rec->deleted;
+    *to++ = rec->deleted ? BRANCH_VALUE : BRANCH_NULL;
+    if (rec->deleted)
+        to = cdc_zigzag(to, rec->change->tx->commit_us);
+    struct cdc_slice reason = reason_text(rec->reason);
+    *to++ = reason.p ? BRANCH_VALUE : BRANCH_NULL;
+    if (reason.p) {
+        *to++ = (uint8_t)(reason.len << 1);
+        memcpy(to, reason.p, reason.len);
+        to += reason.len;
+    }
+    to = cdc_zigzag(to, rec->updated_us);
+    *to++ = BRANCH_NULL; /* __source_updated_at: no rule names such a column yet */
+    to = cdc_zigzag(to, plan->synced_us);
+    *to++ = CDC_SEQ_LEN << 1;
+    memcpy(to, rec->seq, CDC_SEQ_LEN);
+    buf->len = (size_t)(to + CDC_SEQ_LEN - buf->p);
+}
+
+static int put_meta(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
+                    struct cdc_error *err)
+{
+    put_fixed_meta(plan, rec, buf);
+    struct cdc_slice tx = rec->change->tx->id;
+    if (tx.p)
+        put_bytes(buf, tx);
+    else
+        cdc_buf_byte(buf, BRANCH_NULL);
+    put_list(plan, &plan->unchanged, buf);
+    put_list(plan, &plan->invalid, buf);
+    if (!rec->old) {
+        cdc_buf_byte(buf, BRANCH_NULL);
+        return CDC_OK;
+    }
+    cdc_buf_reset(&plan->prev_key);
+    cdc_json_table_key(&plan->prev_key, plan->tab, rec->old);
+    if (plan->prev_key.failed)
+        return cdc_fail_oom(err);
+    put_bytes(buf, cdc_buf_slice(&plan->prev_key));
+    return CDC_OK;
+}
+
+int cdc_plan_bytes(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
+                   struct cdc_error *err)
+{
+    plan->unchanged.n = plan->invalid.n = 0;
+    if (!rec->row)
+        put_nulls(buf, plan->tab->n);
+    else if (put_columns(plan, rec->row, buf, err) < 0)
+        return CDC_FAIL;
+    if (put_meta(plan, rec, buf, err) < 0)
+        return CDC_FAIL;
+    if (buf->failed)
+        return cdc_fail(err, CDC_OPERATOR, plan->tab->name,
+                        "a row of table %s.%s is larger than %zu bytes, the most that fits, or "
+                        "there is no memory for it: raise the limit, or leave the table's large "
+                        "columns or the table out of `capture:`",
+                        plan->tab->schema, plan->tab->name, buf->max);
+    return CDC_OK;
+}

@@ -1,0 +1,190 @@
+/*
+ * plan.c - plans of the `row` envelope compiled, and changes made records; see cdc/plan.h.
+ *
+ *   change            records
+ *   c, r, m           one, the row after
+ *   u                 one, the row after
+ *   u, KEY_MOVED      d of the old key (reason key_change, the row before), then c (the row after,
+ *                     the old key in __prev_key); both with the same __seq
+ *   d                 one, the row before
+ *   t                 one without a row; reason truncate, or inferred
+ *
+ * The clock: commit times of concurrent transactions arrive slightly out of order, and consumers
+ * cut by __updated_at. So a time less than an hour below the highest one seen is raised to it; one
+ * further below means that the server's clock was set back: it is taken as it is, and counted.
+ */
+#include "envelope/row.h"
+
+#include <stdlib.h>
+
+#define HOUR_US      INT64_C(3600000000)
+#define PREV_KEY_MAX ((size_t)64 << 20)
+
+static uint8_t put_of(enum cdc_kind kind, uint8_t bits)
+{
+    switch (kind) {
+    case CDC_BOOL: return CDC_PUT_BOOL;
+    case CDC_FLOAT: return bits == 32 ? CDC_PUT_FLOAT : CDC_PUT_DOUBLE;
+    case CDC_DECIMAL: return CDC_PUT_FIXED;
+    case CDC_TEXT:
+    case CDC_BYTES:
+    case CDC_UUID:
+    case CDC_JSON: return CDC_PUT_BYTES;
+    default: return CDC_PUT_LONG;
+    }
+}
+
+static int compile(const struct cdc_column *col, struct cdc_column_op *ret, struct cdc_error *err)
+{
+    enum cdc_kind kind = col->kind == CDC_ARRAY ? col->item : col->kind;
+    bool decimal = kind == CDC_DECIMAL;
+    if (!cdc_avro_type_of(kind, col->bits) ||
+        (decimal && (col->precision < 1 || col->precision > 38)))
+        return cdc_fail(err, CDC_FATAL, col->name,
+                        "column %s (%s) came as kind %s, which has no Avro type; this is a bug of "
+                        "the source, please report it",
+                        col->name, col->type, cdc_kind_name(kind));
+    *ret = (struct cdc_column_op){
+        .kind = (uint8_t)col->kind,
+        .key = col->key != 0,
+        .scalar = {.kind = (uint8_t)kind,
+                   .put = put_of(kind, col->bits),
+                   .size = decimal ? cdc_decimal_size(col->precision) : 0,
+                   .scale = col->scale,
+                   .range = cdc_kind_range(kind, col->bits)},
+    };
+    return CDC_OK;
+}
+
+/* Everything the plan holds; all from its arena. */
+static int allocate(struct cdc_plan *plan, uint16_t n, const struct cdc_schema *schema)
+{
+    struct cdc_slice text = cdc_arena_copy(plan->arena, cdc_slice_of(schema->text, schema->len));
+    plan->schema = *schema;
+    plan->schema.text = (const char *)text.p;
+    plan->ops = cdc_arena_zalloc(plan->arena, (n + 1u) * sizeof *plan->ops);
+    plan->names = cdc_arena_zalloc(plan->arena, (n + 1u) * sizeof *plan->names);
+    plan->unchanged.at = cdc_arena_alloc(plan->arena, (n + 1u) * sizeof *plan->unchanged.at);
+    plan->invalid.at = cdc_arena_alloc(plan->arena, (n + 1u) * sizeof *plan->invalid.at);
+    bool ok = text.p && plan->ops && plan->names && plan->unchanged.at && plan->invalid.at;
+    return ok ? CDC_OK : CDC_FAIL;
+}
+
+void cdc_plan_free(struct cdc_plan *plan)
+{
+    if (!plan)
+        return;
+    cdc_buf_done(&plan->prev_key);
+    cdc_arena_free(plan->arena); /* the plan lies in it */
+}
+
+int cdc_plan_new(struct cdc_table *tab, const struct cdc_schema *schema,
+                 struct cdc_envelope_state *state, struct cdc_plan **ret, struct cdc_error *err)
+{
+    struct cdc_arena *arena = cdc_arena_new(SIZE_MAX / 2);
+    struct cdc_plan *plan = arena ? cdc_arena_zalloc(arena, sizeof *plan) : NULL;
+    if (!plan) {
+        cdc_arena_free(arena);
+        return cdc_fail_oom(err);
+    }
+    plan->free = cdc_plan_free;
+    plan->tab = tab;
+    plan->state = state;
+    plan->arena = arena;
+    cdc_buf_init(&plan->prev_key, PREV_KEY_MAX);
+    int rc = allocate(plan, tab->n, schema) == CDC_OK ? CDC_OK : cdc_fail_oom(err);
+    for (uint16_t i = 0; rc == CDC_OK && i < tab->n; i++) {
+        rc = compile(&tab->cols[i], &plan->ops[i], err);
+        struct cdc_slice name = cdc_arena_copy(arena, cdc_slice_str(tab->cols[i].name));
+        plan->names[i] = name;
+        if (rc == CDC_OK && !name.p)
+            rc = cdc_fail_oom(err);
+    }
+    if (rc < 0) {
+        cdc_plan_free(plan);
+        return rc;
+    }
+    *ret = plan;
+    return CDC_OK;
+}
+
+const struct cdc_schema *cdc_plan_schema(const struct cdc_plan *plan)
+{
+    return &plan->schema;
+}
+
+static int64_t clamp(struct cdc_envelope_state *state, int64_t commit_us)
+{
+    if (commit_us >= state->clock_us) {
+        state->clock_us = commit_us;
+    } else if (state->clock_us - commit_us < HOUR_US) {
+        return state->clock_us;
+    } else {
+        state->clock_jumps++;
+    }
+    return commit_us;
+}
+
+static void put_hex(char *to, uint64_t n, int digits)
+{
+    for (int i = digits - 1; i >= 0; i--, n >>= 4)
+        to[i] = "0123456789abcdef"[n & 15];
+}
+
+/* incarnation - place - ordinal: text that sorts like the log. */
+static void put_seq(char *to, uint32_t incarnation, const struct cdc_change *chg)
+{
+    put_hex(to, incarnation, 8);
+    to[8] = '-';
+    memcpy(to + 9, chg->tx->place, CDC_PLACE_LEN);
+    to[9 + CDC_PLACE_LEN] = '-';
+    put_hex(to + 10 + CDC_PLACE_LEN, chg->ordinal, 12);
+    to[CDC_SEQ_LEN] = 0;
+}
+
+static struct cdc_record first_record(struct cdc_plan *plan, const struct cdc_change *chg)
+{
+    struct cdc_record rec = {.change = chg, .op = (char)chg->op, .row = chg->after};
+    put_seq(rec.seq, plan->state->incarnation, chg);
+    rec.updated_us = clamp(plan->state, chg->tx->commit_us);
+    if (chg->op == CDC_OP_DELETE) {
+        rec.row = chg->before;
+        rec.deleted = true;
+        rec.reason = 'd';
+    } else if (chg->op == CDC_OP_RANGE) {
+        rec.row = NULL;
+        rec.deleted = true;
+        rec.reason = chg->flags & CDC_INFERRED ? 'i' : 't';
+    }
+    return rec;
+}
+
+/* The two halves of a key change; ret[0] is an ordinary update until now. */
+static int split(struct cdc_record *ret)
+{
+    const struct cdc_change *chg = ret[0].change;
+    ret[1] = ret[0];
+    ret[1].op = CDC_OP_CREATE;
+    ret[1].old = chg->before;
+    ret[0].op = CDC_OP_DELETE;
+    ret[0].row = chg->before;
+    ret[0].deleted = true;
+    ret[0].reason = 'k';
+    return 2;
+}
+
+int cdc_plan_records(struct cdc_plan *plan, const struct cdc_change *chg, int64_t read_us,
+                     struct cdc_record *ret, struct cdc_error *err)
+{
+    bool moved = chg->op == CDC_OP_UPDATE && chg->flags & CDC_KEY_MOVED;
+    bool before = moved || chg->op == CDC_OP_DELETE;
+    bool after = chg->op != CDC_OP_DELETE && chg->op != CDC_OP_RANGE;
+    if (!chg->tx || (before && !chg->before) || (after && !chg->after))
+        return cdc_fail(err, CDC_FATAL, plan->tab->name,
+                        "a change (%c) of table %s.%s came without its transaction or its row; "
+                        "this is a bug of the source, please report it",
+                        chg->op, plan->tab->schema, plan->tab->name);
+    plan->synced_us = read_us;
+    ret[0] = first_record(plan, chg);
+    return moved ? split(ret) : 1;
+}

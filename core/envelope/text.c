@@ -1,0 +1,166 @@
+/*
+ * text.c - the schema text of the `row` envelope; see envelope/envelope.h.
+ *
+ *   {"type":"record","name":"Row","namespace":"<name>.<schema>.<table>","fields":[
+ *      {"name":..,"type":["null",T],"default":null,"cdc.column":..,"cdc.type":..,
+ *       "cdc.nullable":..,"cdc.default":..,"key":..}, ...,
+ *      {"name":"__op","type":"string"}, ...],
+ *    "cdc.schema":..,"cdc.table":..,"cdc.version":..}
+ *
+ * The order is that in which Java's Avro prints a parsed schema (its own properties, then the
+ * others), so that a registry that prints it anew gives the same text. `cdc.column` only where the
+ * Avro name is not the column's, `cdc.default` and `key` only where there is one. What tells
+ * two kinds of one Avro type apart (`zone`, `cdc.kind`) stands inside T, for T may be an item.
+ */
+#include "envelope/envelope.h"
+
+#include "avro/json.h"
+#include "avro/types.h"
+#include "envelope/names.h"
+
+static void put_string_member(struct cdc_buf *buf, const char *name, const char *text)
+{
+    cdc_buf_printf(buf, ",\"%s\":", name);
+    cdc_json_string(buf, cdc_slice_str(text));
+}
+
+static void put_decimal(struct cdc_buf *buf, const struct cdc_column *col, const char *name)
+{
+    cdc_buf_printf(buf, "{\"type\":\"fixed\",\"name\":\"%s_dec\",\"size\":%u,", name,
+                   cdc_decimal_size(col->precision));
+    cdc_buf_printf(buf, "\"logicalType\":\"decimal\",\"precision\":%u,\"scale\":%d}",
+                   col->precision, col->scale);
+}
+
+/* T of a type in the table; short where nothing is to be said about it. */
+static void put_type(struct cdc_buf *buf, const struct cdc_avro_type *t)
+{
+    if (!t->logical && !t->attribute) {
+        cdc_buf_printf(buf, "\"%s\"", t->type);
+        return;
+    }
+    cdc_buf_printf(buf, "{\"type\":\"%s\"", t->type);
+    if (t->logical)
+        cdc_buf_printf(buf, ",\"logicalType\":\"%s\"", t->logical);
+    if (t->attribute)
+        cdc_buf_printf(buf, ",\"%s\":\"%s\"", t->attribute, t->value);
+    cdc_buf_byte(buf, '}');
+}
+
+static int put_column_type(struct cdc_buf *buf, const struct cdc_column *col, const char *name,
+                           struct cdc_error *err)
+{
+    bool array = col->kind == CDC_ARRAY;
+    enum cdc_kind kind = array ? col->item : col->kind;
+    const struct cdc_avro_type *t = cdc_avro_type_of(kind, col->bits);
+    if (!t)
+        return cdc_fail(err, CDC_FATAL, col->name,
+                        "column %s (%s) came as kind %s with %u bits, which has no Avro type; this "
+                        "is a bug of the source, please report it",
+                        col->name, col->type, cdc_kind_name(kind), col->bits);
+    cdc_buf_str(buf, array ? "[\"null\",{\"type\":\"array\",\"items\":[\"null\"," : "[\"null\",");
+    if (kind == CDC_DECIMAL)
+        put_decimal(buf, col, name);
+    else
+        put_type(buf, t);
+    cdc_buf_str(buf, array ? "]}]" : "]");
+    return CDC_OK;
+}
+
+static int put_column(struct cdc_buf *buf, const struct cdc_column *col, const char *name,
+                      struct cdc_error *err)
+{
+    cdc_buf_printf(buf, "{\"name\":\"%s\",\"type\":", name);
+    if (put_column_type(buf, col, name, err) < 0)
+        return CDC_FAIL;
+    cdc_buf_str(buf, ",\"default\":null");
+    if (strcmp(name, col->name) != 0)
+        put_string_member(buf, "cdc.column", col->name);
+    put_string_member(buf, "cdc.type", col->type);
+    cdc_buf_printf(buf, ",\"cdc.nullable\":%s", col->nullable ? "true" : "false");
+    if (col->dflt)
+        put_string_member(buf, "cdc.default", col->dflt);
+    if (col->key)
+        cdc_buf_printf(buf, ",\"key\":%u", col->key);
+    cdc_buf_byte(buf, '}');
+    return CDC_OK;
+}
+
+static void put_meta(struct cdc_buf *buf, const struct cdc_meta_column *meta)
+{
+    cdc_buf_printf(buf, "{\"name\":\"%s\",\"type\":%s", meta->name,
+                   meta->nullable ? "[\"null\"," : "");
+    if (meta->kind == CDC_ARRAY)
+        cdc_buf_str(buf, "{\"type\":\"array\",\"items\":\"string\"}");
+    else
+        put_type(buf, cdc_avro_type_of(meta->kind, meta->bits));
+    cdc_buf_str(buf, meta->nullable ? "],\"default\":null}" : "}");
+}
+
+static void put_head(struct cdc_buf *buf, const char *record, const char *pipeline_name,
+                     const struct cdc_table *tab)
+{
+    cdc_buf_printf(buf, "{\"type\":\"record\",\"name\":\"%s\",\"namespace\":\"", record);
+    cdc_avro_name(buf, pipeline_name);
+    cdc_buf_byte(buf, '.');
+    cdc_avro_name(buf, tab->schema);
+    cdc_buf_byte(buf, '.');
+    cdc_avro_name(buf, tab->name);
+    cdc_buf_str(buf, "\",\"fields\":[");
+}
+
+static int put_tail(struct cdc_buf *buf, const struct cdc_table *tab, struct cdc_error *err)
+{
+    cdc_buf_byte(buf, ']');
+    put_string_member(buf, "cdc.schema", tab->schema);
+    put_string_member(buf, "cdc.table", tab->name);
+    cdc_buf_printf(buf, ",\"cdc.version\":%u}", tab->version);
+    return buf->failed ? cdc_fail_oom(err) : CDC_OK;
+}
+
+static int put_columns(struct cdc_buf *buf, const struct cdc_table *tab, const char *const *names,
+                       struct cdc_error *err)
+{
+    for (uint16_t i = 0; i < tab->n; i++) {
+        if (put_column(buf, &tab->cols[i], names[i], err) < 0)
+            return CDC_FAIL;
+        cdc_buf_byte(buf, ',');
+    }
+    return CDC_OK;
+}
+
+int cdc_row_schema_text(const char *pipeline_name, const struct cdc_table *tab, struct cdc_buf *ret,
+                        struct cdc_error *err)
+{
+    const char *const *names = NULL;
+    struct cdc_arena *arena = cdc_arena_new(16 << 20);
+    int rc = arena ? cdc_avro_names(tab, arena, &names, err) : cdc_fail_oom(err);
+    if (rc == CDC_OK) {
+        put_head(ret, "Row", pipeline_name, tab);
+        rc = put_columns(ret, tab, names, err);
+    }
+    for (int m = CDC_META_NONE + 1; rc == CDC_OK && m < CDC_METAS; m++) {
+        put_meta(ret, &cdc_meta_columns[m]);
+        if (m + 1 < CDC_METAS)
+            cdc_buf_byte(ret, ',');
+    }
+    cdc_arena_free(arena);
+    return rc == CDC_OK ? put_tail(ret, tab, err) : rc;
+}
+
+int cdc_row_key_schema_text(const char *pipeline_name, const struct cdc_table *tab,
+                            struct cdc_buf *ret, struct cdc_error *err)
+{
+    const char *const *names = NULL;
+    struct cdc_arena *arena = cdc_arena_new(16 << 20);
+    int rc = arena ? cdc_avro_names(tab, arena, &names, err) : cdc_fail_oom(err);
+    if (rc == CDC_OK)
+        put_head(ret, "Key", pipeline_name, tab);
+    for (uint16_t i = 0; rc == CDC_OK && i < tab->n_key; i++) {
+        if (i)
+            cdc_buf_byte(ret, ',');
+        rc = put_column(ret, &tab->cols[tab->key[i]], names[tab->key[i]], err);
+    }
+    cdc_arena_free(arena);
+    return rc == CDC_OK ? put_tail(ret, tab, err) : rc;
+}

@@ -1,0 +1,243 @@
+/*
+ * replica.c - the loop: feed -> rows -> SQLite, and whether the feed is still the same one.
+ *
+ * The database remembers of its last commit the number, the source's position and the time. A run
+ * opens the feed one commit earlier and compares that commit with what is remembered: a lake that
+ * was restored, or made anew under the same name, is refused instead of being mixed in.
+ *
+ * Commits of the feed are grouped into one SQLite transaction until it holds max_rows, and the
+ * group ends at once when the feed has nothing more: a busy feed pays one fsync for many commits, a
+ * quiet one is seen without delay.
+ */
+#include "replica/internal.h"
+
+#include "avro/json.h"
+#include "cdc/clock.h"
+#include "cdc/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MAX_ROWS       50000
+#define LOOK_US        200000
+#define BACKOFF_US     100000
+#define BACKOFF_MAX_US 30000000
+
+int cdc_replica_open(const char *path, const char *feed, struct cdc_replica **ret,
+                     struct cdc_error *err)
+{
+    struct cdc_replica *rep = calloc(1, sizeof *rep);
+    if (!rep)
+        return cdc_fail_oom(err);
+    rep->path = strdup(path);
+    rep->feed = strdup(feed);
+    rep->kept = rep_kept_new();
+    cdc_buf_init(&rep->sql, REP_SQL_MAX);
+    cdc_buf_init(&rep->text, SIZE_MAX / 2);
+    cdc_buf_init(&rep->key, SIZE_MAX / 2);
+    int status = rep->path && rep->feed && rep->kept ? rep_db_open(rep, err) : cdc_fail_oom(err);
+    if (status)
+        cdc_replica_close(rep);
+    else
+        *ret = rep;
+    return status;
+}
+
+void cdc_replica_close(struct cdc_replica *rep)
+{
+    if (!rep)
+        return;
+    rep_tables_free(rep);
+    rep_kept_free(rep->kept);
+    sqlite3_close(rep->db); /* rolls back */
+    free(rep->position);
+    free(rep->at);
+    free(rep->next_position);
+    free(rep->next_at);
+    cdc_buf_done(&rep->sql);
+    cdc_buf_done(&rep->text);
+    cdc_buf_done(&rep->key);
+    free(rep->path);
+    free(rep->feed);
+    free(rep);
+}
+
+uint64_t cdc_replica_number(const struct cdc_replica *rep)
+{
+    return rep->number;
+}
+
+static char *at_text(int64_t at_us)
+{
+    struct cdc_buf buf = CDC_BUF(64);
+    struct cdc_value val = {.kind = CDC_TIMESTAMPTZ, .i = at_us};
+    cdc_text_value(&buf, &val, 0);
+    const char *text = cdc_buf_cstr(&buf);
+    char *ret = text ? strdup(text) : NULL;
+    cdc_buf_done(&buf);
+    return ret;
+}
+
+bool cdc_replica_same(const struct cdc_replica *rep, const struct cdc_feed_commit *commit)
+{
+    char *at = at_text(commit->at_us);
+    bool same = at && rep->at && rep->position && commit->number == rep->number &&
+                strcmp(at, rep->at) == 0 && strcmp(commit->to, rep->position) == 0;
+    free(at);
+    return same;
+}
+
+int cdc_replica_done(struct cdc_replica *rep, const struct cdc_feed_commit *commit,
+                     uint64_t max_rows, struct cdc_error *err)
+{
+    if (rep_begin(rep, err))
+        return CDC_FAIL;
+    free(rep->next_position);
+    free(rep->next_at);
+    rep->next = commit->number;
+    rep->next_position = strdup(commit->to);
+    rep->next_at = at_text(commit->at_us);
+    if (!rep->next_position || !rep->next_at)
+        return cdc_fail_oom(err);
+    return rep->rows >= max_rows ? rep_commit(rep, err) : CDC_OK;
+}
+
+int cdc_replica_flush(struct cdc_replica *rep, struct cdc_error *err)
+{
+    return rep->in_tx && rep->next != rep->number ? rep_commit(rep, err) : CDC_OK;
+}
+
+struct run {
+    const struct cdc_feed_ops *ops;
+    const struct cdc_config *cfg;
+    const struct cdc_replica_options *opt;
+    struct cdc_replica_result *result;
+    struct cdc_replica *rep;
+    struct cdc_feed *feed;
+    uint64_t max_rows;
+};
+
+static bool stopped(const struct run *run)
+{
+    return run->opt->stop && *run->opt->stop;
+}
+
+/* Waits in slices, so that a stop is seen soon whoever gets the signal. */
+static void nap(const struct run *run, int64_t us)
+{
+    for (int64_t end = cdc_mono_us() + us; !stopped(run);) {
+        int64_t left = end - cdc_mono_us();
+        if (left <= 0)
+            return;
+        int64_t slice = left < LOOK_US ? left : LOOK_US;
+        nanosleep(&(struct timespec){.tv_nsec = (long)slice * 1000}, NULL);
+    }
+}
+
+static int check_same(struct run *run, struct cdc_error *err)
+{
+    struct cdc_feed_commit commit = {0};
+    int status = run->ops->commit(run->feed, &commit, err);
+    if (status == CDC_FAIL)
+        return CDC_FAIL;
+    if (status == CDC_OK && cdc_replica_same(run->rep, &commit))
+        return CDC_OK;
+    return cdc_fail(err, CDC_OPERATOR, run->opt->path,
+                    "the replica has applied commit %llu, and the feed has another commit or none "
+                    "under that number: it is not the one the replica was built from, or it was "
+                    "restored; name another file to build the replica anew",
+                    (unsigned long long)run->rep->number);
+}
+
+static int open_both(struct run *run, struct cdc_error *err)
+{
+    if (cdc_replica_open(run->opt->path, run->cfg->name, &run->rep, err))
+        return CDC_FAIL;
+    uint64_t number = run->rep->number;
+    run->result->number = number;
+    if (run->ops->open(run->cfg, NULL, number ? number - 1 : 0, &run->feed, err))
+        return CDC_FAIL;
+    return number ? check_same(run, err) : CDC_OK;
+}
+
+static void close_both(struct run *run)
+{
+    if (run->feed)
+        run->ops->close(run->feed);
+    cdc_replica_close(run->rep);
+    run->feed = NULL;
+    run->rep = NULL;
+}
+
+/* One commit of the feed; as the feed's `commit` otherwise. */
+static int one_commit(struct run *run, struct cdc_error *err)
+{
+    struct cdc_feed_commit commit = {0};
+    int status = run->ops->commit(run->feed, &commit, err);
+    if (status != CDC_OK)
+        return status;
+    struct cdc_feed_row row = {0};
+    uint64_t rows = 0;
+    while ((status = run->ops->row(run->feed, NULL, &row, err)) == CDC_OK) {
+        if (cdc_replica_apply(run->rep, &row, err))
+            return CDC_FAIL;
+        rows++;
+    }
+    if (status == CDC_FAIL || cdc_replica_done(run->rep, &commit, run->max_rows, err))
+        return CDC_FAIL;
+    run->result->commits++;
+    run->result->rows += rows;
+    return CDC_OK;
+}
+
+static int follow(struct run *run, struct cdc_error *err)
+{
+    while (!stopped(run)) {
+        int status = one_commit(run, err);
+        if (status == CDC_FAIL)
+            return CDC_FAIL;
+        if (status == CDC_OK)
+            continue;
+        if (cdc_replica_flush(run->rep, err))
+            return CDC_FAIL;
+        run->result->number = run->rep->number;
+        if (run->opt->until_caught_up)
+            return CDC_OK;
+        nap(run, LOOK_US);
+    }
+    int status = cdc_replica_flush(run->rep, err);
+    run->result->number = run->rep->number;
+    return status;
+}
+
+int cdc_replica_run(const struct cdc_feed_ops *ops, const struct cdc_config *cfg,
+                    const struct cdc_replica_options *opt, struct cdc_replica_result *ret,
+                    struct cdc_error *err)
+{
+    struct run run = {.ops = ops, .cfg = cfg, .opt = opt, .result = ret};
+    run.max_rows = opt->max_rows ? opt->max_rows : MAX_ROWS;
+    *ret = (struct cdc_replica_result){0};
+    for (int64_t wait_us = BACKOFF_US;;) {
+        struct cdc_error local = {0};
+        uint64_t before = ret->commits;
+        int status = open_both(&run, &local);
+        if (!status)
+            status = follow(&run, &local);
+        close_both(&run);
+        bool again = local.action == CDC_RETRY || local.action == CDC_REWIND;
+        if (status == CDC_OK || (again && stopped(&run)))
+            return CDC_OK;
+        if (!again) {
+            if (err)
+                *err = local;
+            return CDC_FAIL;
+        }
+        if (ret->commits > before)
+            wait_us = BACKOFF_US;
+        cdc_log(CDC_LOG_WARN, "replica: %s%s%s; trying again", local.where,
+                local.where[0] ? ": " : "", local.message);
+        nap(&run, wait_us);
+        wait_us = wait_us * 2 < BACKOFF_MAX_US ? wait_us * 2 : BACKOFF_MAX_US;
+    }
+}

@@ -1,0 +1,120 @@
+"""What a scenario runs in: a folder, servers and sidecars that end with it, steps that are printed."""
+import atexit
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+from . import ROOT
+from .postgres import Postgres
+from .sidecar import BINARY, Sidecar
+
+SKIP = 77  # a scenario's exit code for "cannot be tried here", as automake has it
+
+
+class Skip(Exception):
+    pass
+
+
+class Lab:
+    def __init__(self, name):
+        self.name = name
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"sst-{name}-", dir="/tmp"))
+        self.folder.chmod(0o755)  # user postgres must get in
+        self.servers, self.sidecars, self.mounts, self.undo = [], [], [], []
+        self.seed = os.environ.get("SIDESTREAM_SEED") or str(int(time.time()))
+        self.rounds = int(os.environ.get("SIDESTREAM_ROUNDS", "0"))
+        self.began = time.monotonic()
+
+    def step(self, text):
+        print(f"[{time.monotonic() - self.began:6.1f}] {text}", flush=True)
+
+    def postgres(self, version=None, name=None, conf=(), start=True):
+        pg = Postgres(self.folder / (name or f"pg{len(self.servers)}"), version, conf)
+        self.servers.append(pg)
+        return pg.start() if start else pg
+
+    def sidecar(self, pg, folder=None, url=None, **settings):
+        """url: the server's unix socket unless said otherwise."""
+        car = Sidecar(self.folder / (folder or f"car{len(self.sidecars)}"), url or pg.url(socket=True), **settings)
+        self.sidecars.append(car)
+        return car
+
+    def tmpfs(self, size, name="small"):
+        """A folder that holds no more than `size` bytes."""
+        if os.getuid() != 0:
+            raise Skip("a small tmpfs needs root")
+        path = self.folder / name
+        path.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path]).returncode:
+            raise Skip("mount of a tmpfs is not allowed here")
+        self.mounts.append(path)
+        return path
+
+    def stall(self):
+        """(environment, file): a sidecar with it hangs in its next fsync or link while the file is there."""
+        library, flag = self.folder / "stall.so", self.folder / "stall"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, ROOT / "tests/lib/stall.c"], check=True)
+        self.undo.append(lambda: flag.unlink(missing_ok=True))
+        return {"LD_PRELOAD": str(library), "STALL_FILE": str(flag)}, flag
+
+    def close(self):
+        for fn in self.undo:
+            fn()
+        for car in self.sidecars:
+            car.kill9()
+        for pg in self.servers:
+            if pg.running():
+                try:
+                    pg.stop("immediate", 20)
+                except Exception:
+                    pg.crash()
+        for path in self.mounts:
+            subprocess.run(["umount", "-l", path])
+
+    def keep_logs(self):
+        """The logs of a failure go where the driver wants them."""
+        into = os.environ.get("SIDESTREAM_KEEP")
+        if not into:
+            print(f"everything is left in {self.folder}")
+            return
+        into = pathlib.Path(into)
+        into.mkdir(parents=True, exist_ok=True)
+        for path in [*self.folder.glob("*/*.log"), *self.folder.glob("*/log"), *self.folder.glob("*/config.yaml")]:
+            shutil.copy(path, into / str(path.relative_to(self.folder)).replace("/", "-"))
+        for car in self.sidecars:
+            commits = car.lake / "_cdc/commits"
+            if commits.exists() and len(list(commits.iterdir())) < 5000:
+                shutil.copytree(commits, into / f"{car.folder.name}-commits", dirs_exist_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def run(main):
+    """The last line of a scenario's run.py."""
+    name = pathlib.Path(sys.argv[0]).resolve().parent.name
+    if not BINARY.exists():
+        sys.exit(f"{BINARY} is not there; run make")
+    lab = Lab(name)
+    atexit.register(lab.close)
+    try:
+        main(lab)
+    except Skip as e:
+        print(f"SKIP: {e}")
+        lab.close()
+        shutil.rmtree(lab.folder, ignore_errors=True)
+        sys.exit(SKIP)
+    except BaseException:
+        traceback.print_exc()
+        print(f"seed {lab.seed}")
+        lab.close()
+        for car in lab.sidecars:
+            print(f"---- end of {car.log_path}\n{car.log()[-3000:]}")
+        lab.keep_logs()
+        sys.exit(1)
+    lab.step("passed")
+    lab.close()
+    shutil.rmtree(lab.folder, ignore_errors=True)

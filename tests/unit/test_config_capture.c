@@ -1,0 +1,279 @@
+/* Capture rules: patterns, the first match, hashes, and what is refused at which line. */
+#include "cm.h"
+#include "rows.h"
+#include <stdio.h>
+
+#include "config/capture.h"
+#include "config/glob.h"
+
+static struct cdc_capture *read_rules(struct cdc_arena *arena, const char *yaml,
+                                      struct cdc_error *err)
+{
+    struct cdc_doc doc = {.arena = arena, .path = "shop.yaml"};
+    struct cdc_node *root;
+    struct cdc_capture *capture;
+    if (cdc_node_parse(&doc, cdc_slice_str(yaml), &root, err) != CDC_OK)
+        fail_msg("%s: %s", err->where, err->message);
+    return cdc_capture_read(&doc, &root->entries[0], &capture, err) == CDC_OK ? capture : NULL;
+}
+
+static const struct glob_row {
+    const char *name, *pattern, *text;
+    bool match;
+} globs[] = {
+    {"same", "users", "users", true},
+    {"longer text", "users", "users2", false},
+    {"longer pattern", "users2", "users", false},
+    {"case differs", "users", "Users", false},
+    {"star takes all", "*", "users", true},
+    {"star takes nothing", "users*", "users", true},
+    {"star takes nothing of nothing", "*", "", true},
+    {"star before", "*_old", "users_old", true},
+    {"star goes back", "*ab", "aabab", true},
+    {"star goes back and fails", "*ab", "aababc", false},
+    {"two stars", "a*b*c", "axxbyybzzc", true},
+    {"two stars, no end", "a*b*c", "axxbyybzz", false},
+    {"star takes dots", "*", "a.b", true},
+    {"question mark", "user?", "users", true},
+    {"question mark needs one", "user?", "user", false},
+    {"question mark takes one UTF-8 character", "?", "\xc3\xa4", true},
+    {"question mark takes a lone byte", "?", "\xa4", true},
+    {"question mark takes a lone first byte", "?x", "\xc3x", true},
+    {"set", "t[abc]", "tb", true},
+    {"set, not in it", "t[abc]", "td", false},
+    {"set range", "t[0-9]", "t7", true},
+    {"set range, outside", "t[0-9]", "tx", false},
+    {"set range of UTF-8", "[\xc3\xa0-\xc3\xbf]", "\xc3\xa4", true},
+    {"set negated", "t[!0-9]", "tx", true},
+    {"set negated, in it", "t[!0-9]", "t7", false},
+    {"set negated by caret", "t[^0-9]", "tx", true},
+    {"set with ] first", "[]]", "]", true},
+    {"set with - last", "[a-]", "-", true},
+    {"set needs a character", "t[abc]", "t", false},
+    {"backslash", "a\\*", "a*", true},
+    {"backslash, not all", "a\\*", "ab", false},
+    {"backslash in a set", "[\\]]", "]", true},
+    {"empty", "", "", true},
+    {"empty pattern", "", "a", false},
+};
+
+static void test_glob(void **state)
+{
+    const struct glob_row *row = *state;
+    assert_null(cdc_glob_error(row->pattern));
+    assert_int_equal(cdc_glob_match(row->pattern, row->text), row->match);
+}
+
+/* A pattern that takes for ever where every star goes back is one that nobody notices in review. */
+static void test_glob_time(void **state)
+{
+    (void)state;
+    char text[20001];
+    memset(text, 'a', 20000);
+    text[20000] = 0;
+    assert_false(cdc_glob_match("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", text));
+}
+
+#define RULES                                                                                      \
+    "capture:\n"                                                                                   \
+    "  - tables: public.audit_*\n"                                                                 \
+    "    skip: true\n"                                                                             \
+    "  - tables: public.users\n"                                                                   \
+    "    key: [id, region]\n"                                                                      \
+    "    deletes: hard\n"                                                                          \
+    "    snapshot: never\n"                                                                        \
+    "  - tables: public.*\n"                                                                       \
+    "    on_invalid: \"null\"\n"                                                                   \
+    "    snapshot: never\n"                                                                        \
+    "  - tables: s?les.order[s0-9]\n"                                                              \
+    "    deletes: append\n"                                                                        \
+    "    snapshot: never\n"
+
+static const struct match_row {
+    const char *name, *schema, *table, *where; /* where: of the rule; NULL: not captured */
+} matches[] = {
+    {"skipped", "public", "audit_log", NULL},
+    {"first match wins", "public", "users", "shop.yaml:4"},
+    {"later rule", "public", "orders", "shop.yaml:8"},
+    {"dot in the table's name", "public", "a.b", "shop.yaml:8"},
+    {"other schema", "private", "users", NULL},
+    {"schema is matched whole", "public2", "users", NULL},
+    {"pattern in the schema", "sales", "orders", "shop.yaml:11"},
+    {"set in the table", "sales", "order7", "shop.yaml:11"},
+    {"no match in the table", "sales", "orderx", NULL},
+    {"the parts are apart", "public.audit_x", "users", NULL},
+};
+
+static void test_match(void **state)
+{
+    const struct match_row *row = *state;
+    struct cdc_arena *arena = cdc_arena_new(1 << 20);
+    struct cdc_error err = {0};
+    struct cdc_capture *capture = read_rules(arena, RULES, &err);
+    assert_non_null(capture);
+    const struct cdc_rule *rule = cdc_capture_match(capture, row->schema, row->table);
+    assert_int_equal(rule != NULL, row->where != NULL);
+    if (rule)
+        assert_string_equal(rule->where, row->where);
+    cdc_arena_free(arena);
+}
+
+static void test_rules(void **state)
+{
+    (void)state;
+    struct cdc_arena *arena = cdc_arena_new(1 << 20);
+    struct cdc_error err = {0};
+    const struct cdc_rule *r;
+    assert_int_equal(cdc_capture_rules(read_rules(arena, RULES, &err), &r), 4);
+    assert_true(r[0].skip);
+    assert_int_equal(r[0].snapshot, CDC_SNAPSHOT_UNSET);
+    assert_string_equal(r[1].tables, "public.users");
+    assert_int_equal(r[1].n_key, 2);
+    assert_string_equal(r[1].key[0], "id");
+    assert_string_equal(r[1].key[1], "region");
+    assert_int_equal(r[1].deletes, CDC_DELETES_HARD);
+    assert_int_equal(r[1].on_invalid, CDC_INVALID_FAIL);
+    assert_int_equal(r[1].snapshot, CDC_SNAPSHOT_NEVER);
+    assert_false(r[1].skip);
+    assert_int_equal(r[2].n_key, 0);
+    assert_int_equal(r[2].deletes, CDC_DELETES_SOFT);
+    assert_int_equal(r[2].on_invalid, CDC_INVALID_NULL);
+    assert_int_equal(r[3].deletes, CDC_DELETES_APPEND);
+    cdc_arena_free(arena);
+}
+
+static const struct hash_row {
+    const char *name, *a, *b;
+    bool same;
+} hashes[] = {
+    {"same text", "{tables: p.a, snapshot: never}", "{tables: p.a, snapshot: never}", true},
+    {"other order", "{tables: p.a, snapshot: never}", "{snapshot: never, tables: p.a}", true},
+    {"default written out", "{tables: p.a, snapshot: never}",
+     "{tables: p.a, snapshot: never, deletes: soft, skip: false, on_invalid: fail, envelope: row}",
+     true},
+    {"other tables", "{tables: p.a, snapshot: never}", "{tables: p.b, snapshot: never}", false},
+    {"deletes", "{tables: p.a, snapshot: never}", "{tables: p.a, snapshot: never, deletes: hard}",
+     false},
+    {"deletes again", "{tables: p.a, snapshot: never, deletes: append}",
+     "{tables: p.a, snapshot: never, deletes: hard}", false},
+    {"on_invalid", "{tables: p.a, snapshot: never}",
+     "{tables: p.a, snapshot: never, on_invalid: 'null'}", false},
+    {"skip", "{tables: p.a, snapshot: never}", "{tables: p.a, snapshot: never, skip: true}", false},
+    {"snapshot", "{tables: p.a, skip: true}", "{tables: p.a, skip: true, snapshot: never}", false},
+    {"key", "{tables: p.a, snapshot: never}", "{tables: p.a, snapshot: never, key: [a]}", false},
+    {"order of the key", "{tables: p.a, snapshot: never, key: [a, b]}",
+     "{tables: p.a, snapshot: never, key: [b, a]}", false},
+    {"names that run together", "{tables: p.a, snapshot: never, key: [\"a\\nkey 1:b\"]}",
+     "{tables: p.a, snapshot: never, key: [a, b]}", false},
+};
+
+static void test_hash(void **state)
+{
+    const struct hash_row *row = *state;
+    struct cdc_arena *arena = cdc_arena_new(1 << 20);
+    struct cdc_error err = {0};
+    char yaml[512];
+    const struct cdc_rule *r;
+    snprintf(yaml, sizeof yaml, "capture:\n- %s\n- %s\n", row->a, row->b);
+    assert_int_equal(cdc_capture_rules(read_rules(arena, yaml, &err), &r), 2);
+    assert_int_equal(strlen(r[0].hash), 64);
+    assert_int_equal(strspn(r[0].hash, "0123456789abcdef"), 64);
+    assert_int_equal(strcmp(r[0].hash, r[1].hash) == 0, row->same);
+    cdc_arena_free(arena);
+}
+
+/* The hash stands in checkpoints: it must never change for a rule that did not. */
+static void test_hash_fixed(void **state)
+{
+    (void)state;
+    struct cdc_arena *arena = cdc_arena_new(1 << 20);
+    struct cdc_error err = {0};
+    const struct cdc_rule *r;
+    cdc_capture_rules(read_rules(arena, "capture: [{tables: public.*, snapshot: never}]", &err),
+                      &r);
+    /* printf 'tables 8:public.*\nsnapshot never\n' | sha256sum */
+    assert_string_equal(r[0].hash,
+                        "045ff6097e323d4f59760a1f6643f160883046172e02b05703e30b9fc984828e");
+    cdc_arena_free(arena);
+}
+
+#define NO_SNAPSHOT(tables)                                                                        \
+    "the capture rule for \"" tables "\" needs `snapshot: never`: this version has no snapshots. " \
+    "With `snapshot: never` capture starts where the slot starts, and rows written before are "    \
+    "not "                                                                                         \
+    "in the output"
+#define NO_SCHEMA(tables)                                                                          \
+    "tables: \"" tables "\" must name a schema and a table, like public.users or public.*"
+
+static const struct error_row {
+    const char *name, *yaml, *error;
+} errors[] = {
+    {"snapshot left out", "capture:\n- tables: p.a\n  snapshot: never\n- tables: public.users\n",
+     "shop.yaml:4: " NO_SNAPSHOT("public.users")},
+    {"snapshot initial", "capture:\n- tables: p.a\n  snapshot: initial\n",
+     "shop.yaml:2: " NO_SNAPSHOT("p.a")},
+    {"snapshot only", "capture:\n\n- {tables: p.*, snapshot: only}\n",
+     "shop.yaml:3: " NO_SNAPSHOT("p.*")},
+    {"snapshot unknown", "capture:\n- {tables: p.*, snapshot: nevr}\n",
+     "shop.yaml:2: capture.snapshot: \"nevr\" is not one of initial, never, only; did you mean "
+     "\"never\"?"},
+    {"tables left out", "capture:\n- skip: true\n",
+     "shop.yaml:2: capture.tables is missing: Pattern of the tables that the rule takes: "
+     "schema.table, with `*`, `?` and `[a-z]` in either part. The first rule that matches a table "
+     "takes it; a table that matches none is not captured."},
+    {"no schema", "capture:\n- tables: users\n", "shop.yaml:2: " NO_SCHEMA("users")},
+    {"empty schema", "capture:\n- tables: .users\n", "shop.yaml:2: " NO_SCHEMA(".users")},
+    {"empty table", "capture:\n- tables: public.\n", "shop.yaml:2: " NO_SCHEMA("public.")},
+    {"empty pattern", "capture:\n- tables: ''\n", "shop.yaml:2: " NO_SCHEMA("")},
+    {"set left open", "capture:\n- skip: true\n  tables: public.t[a\n",
+     "shop.yaml:3: tables: \"public.t[a\" has a [ without its ]"},
+    {"set left open in the schema", "capture:\n- tables: 'p[!.t'\n",
+     "shop.yaml:2: tables: \"p[!.t\" has a [ without its ]"},
+    {"backslash at the end", "capture:\n- tables: public.t\\\n",
+     "shop.yaml:2: tables: \"public.t\\\" ends in a backslash"},
+    {"key empty", "capture:\n- tables: p.a\n  snapshot: never\n  key: []\n",
+     "shop.yaml:4: key: names no column: leave it out for the table's own key"},
+    {"key twice", "capture:\n- tables: p.a\n  snapshot: never\n  key: [a, b, a]\n",
+     "shop.yaml:4: key: names the column \"a\" twice"},
+    {"unknown option", "capture:\n- tables: p.a\n  delete: soft\n",
+     "shop.yaml:3: unknown option \"delete\" in capture; did you mean \"deletes\"?"},
+    {"deletes unknown", "capture:\n- tables: p.a\n  deletes: logical\n",
+     "shop.yaml:3: capture.deletes: \"logical\" is not one of soft, hard, append"},
+    {"envelope unknown", "capture:\n- tables: p.a\n  envelope: debezium\n",
+     "shop.yaml:3: capture.envelope: \"debezium\" is not one of row"},
+    {"not a list", "capture: {tables: p.a}\n",
+     "shop.yaml:1: capture: a list of rules is wanted, each like: - tables: public.*"},
+    {"empty list", "capture: []\n",
+     "shop.yaml:1: capture: a list of rules is wanted, each like: - tables: public.*"},
+    {"nothing", "capture:\n",
+     "shop.yaml:1: capture: a list of rules is wanted, each like: - tables: public.*"},
+    {"text for a rule", "capture:\n- tables: p.a\n  snapshot: never\n- public.users\n",
+     "shop.yaml:4: capture: each entry is a mapping: - tables: public.*"},
+};
+
+static void test_error(void **state)
+{
+    const struct error_row *row = *state;
+    struct cdc_arena *arena = cdc_arena_new(1 << 20);
+    struct cdc_error err = {0};
+    char text[sizeof err.where + sizeof err.message + 2];
+    assert_null(read_rules(arena, row->yaml, &err));
+    assert_int_equal(err.action, CDC_CONFIG);
+    snprintf(text, sizeof text, "%s: %s", err.where, err.message);
+    assert_string_equal(text, row->error);
+    cdc_arena_free(arena);
+}
+
+int main(void)
+{
+    struct CMUnitTest
+        tests[CM_COUNT(globs) + CM_COUNT(matches) + CM_COUNT(hashes) + CM_COUNT(errors) + 3];
+    struct CMUnitTest *to = CM_ROWS(tests, test_glob, globs);
+    to = CM_ROWS(to, test_match, matches);
+    to = CM_ROWS(to, test_hash, hashes);
+    to = CM_ROWS(to, test_error, errors);
+    *to++ = (struct CMUnitTest)cmocka_unit_test(test_glob_time);
+    *to++ = (struct CMUnitTest)cmocka_unit_test(test_rules);
+    *to = (struct CMUnitTest)cmocka_unit_test(test_hash_fixed);
+    return cmocka_run_group_tests_name("config_capture", tests, NULL, NULL);
+}

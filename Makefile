@@ -58,11 +58,9 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 $(BUILD)/sidestream: $(BUILD)/core/cli/main.o $(OBJ)
 	$(CC) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/tests/unit/test_% $(BUILD)/tests/live/test_% $(BUILD)/tests/compat/%:
+TESTS := $(UNIT) $(LIVE) $(wildcard tests/compat/*.c)
+$(TESTS:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ) $(TESTO)
 	$(CC) -o $@ $^ -lcmocka $(LDLIBS)
-$(UNIT:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ) $(TESTO)
-$(LIVE:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ) $(TESTO)
-$(BUILD)/tests/compat/avro_types: $(BUILD)/tests/compat/avro_types.o $(OBJ) $(TESTO)
 
 # Fuzz targets need clang: CC=clang-14 SANITIZE=fuzzer-no-link,address,undefined BUILD=build/fuzz
 $(FUZZ:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ)

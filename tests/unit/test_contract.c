@@ -47,6 +47,7 @@ static void fake_source_up(struct cdc_settings **ret)
 static void fake_sink_up(struct cdc_settings **ret)
 {
     fake_store_init(&store_world);
+    store_world.policy.idle_us = 1000000;
     fake_use(NULL, &store_world);
     *ret = parse("type: example", "type: 'null'");
 }

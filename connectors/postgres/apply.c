@@ -1,16 +1,17 @@
 /*
  * apply.c - the stream's messages -> changes of a batch.
  *
- * A row's message is copied once into the batch's arena (a large one is adopted); values are parsed in
- * place and point into it. Rows are numbered before capture rules.
+ * A row's message is copied once into the batch's arena (a large one is adopted); values are parsed
+ * in place and point into it. Rows are numbered before capture rules.
  *
  * After a start the first transaction may be one that we know: after `tx:` exactly that one is sent
- * again and skipped whole; after `cut:` its first n rows are read, their CRC-32C compared, and the rest
- * emitted. Anything else in its place means another server or a restored backup, and is refused.
+ * again and skipped whole; after `cut:` its first n rows are read, their CRC-32C compared, and the
+ * rest emitted. Anything else in its place means another server or a restored backup, and is
+ * refused.
  *
- * Old rows: K has the identity's columns, the others come as null and mean "not sent" (ABSENT). O has
- * all. An unchanged TOAST value of the new row is taken from the old one if that has it; after a change
- * of the key without full old row it is read again by key.
+ * Old rows: K has the identity's columns, the others come as null and mean "not sent" (ABSENT). O
+ * has all. An unchanged TOAST value of the new row is taken from the old one if that has it; after
+ * a change of the key without full old row it is read again by key.
  */
 #include "postgres.h"
 
@@ -30,11 +31,12 @@ static int protocol(const char *what, struct cdc_error *err)
 
 static int unlike(const struct pgs_pos *resume, const char *what, struct cdc_error *err)
 {
-    return cdc_fail(err, CDC_OPERATOR, "postgres",
-                    "the transaction at our position " PGS_LSN_FMT " (xid %" PRIu32 ") %s: this is "
-                    "another server or a restored backup, or the publication was altered meanwhile. "
-                    "`sidestream drop`, an empty sink, and a new start begin again from now",
-                    PGS_LSN(resume->commit), resume->xid, what);
+    return cdc_fail(
+        err, CDC_OPERATOR, "postgres",
+        "the transaction at our position " PGS_LSN_FMT " (xid %" PRIu32 ") %s: this is "
+        "another server or a restored backup, or the publication was altered meanwhile. "
+        "`sidestream drop`, an empty sink, and a new start begin again from now",
+        PGS_LSN(resume->commit), resume->xid, what);
 }
 
 /* The first transaction after a start: is it the one that we expect? */
@@ -126,10 +128,11 @@ static struct cdc_change *add(struct pgs_source *src, struct cdc_batch *batch, e
 static int bad_value(const struct pgs_rel *rel, uint16_t col, struct cdc_error *err)
 {
     const struct cdc_table *tab = rel->tab;
-    return cdc_fail(err, CDC_FATAL, tab->name,
-                    "column %s.%s.%s (%s): the server sent text that this type does not print; is a "
-                    "session setting changed by a proxy? Leave the table out by `skip: true` to go on",
-                    tab->schema, tab->name, tab->cols[col].name, tab->cols[col].type);
+    return cdc_fail(
+        err, CDC_FATAL, tab->name,
+        "column %s.%s.%s (%s): the server sent text that this type does not print; is a "
+        "session setting changed by a proxy? Leave the table out by `skip: true` to go on",
+        tab->schema, tab->name, tab->cols[col].name, tab->cols[col].type);
 }
 
 /* A tuple's cells as values. `old`: 'K' (only the identity's columns are told), 'O', or 0. */
@@ -237,11 +240,12 @@ static int captured_row(struct pgs_source *src, struct cdc_batch *batch, const s
     struct pgs_msg msg;
     size_t len = data->len - data->payload;
     if (len > src->srv.max_row)
-        return cdc_fail(err, CDC_OPERATOR, rel->tab->name,
-                        "a row of table %s.%s has %zu bytes, more than source.max_row_bytes (%zu): "
-                        "raise it (three times as much memory is needed), or leave the table out by "
-                        "`skip: true`",
-                        rel->tab->schema, rel->tab->name, len, src->srv.max_row);
+        return cdc_fail(
+            err, CDC_OPERATOR, rel->tab->name,
+            "a row of table %s.%s has %zu bytes, more than source.max_row_bytes (%zu): "
+            "raise it (three times as much memory is needed), or leave the table out by "
+            "`skip: true`",
+            rel->tab->schema, rel->tab->name, len, src->srv.max_row);
     uint8_t *bytes = keep_bytes(batch, data);
     if (!bytes)
         return cdc_fail_oom(err);

@@ -2,11 +2,12 @@
  * conn.c - connections, questions, and what a failure means.
  *
  * Both connections (the walsender and the ordinary one) pin everything that changes how values are
- * printed; `options` in the connection string wins over ALTER ROLE ... SET, and ours come behind the
- * user's own. wal_sender_timeout comes before them: it is a default that the URL may override.
+ * printed; `options` in the connection string wins over ALTER ROLE ... SET, and ours come behind
+ * the user's own. wal_sender_timeout comes before them: it is a default that the URL may override.
  *
- * The connection is made with PQconnectPoll and verbose errors, because that is the only way to get the
- * SQLSTATE of a refused connection: libpq puts it into the text ("FATAL:  28P01: password ...").
+ * The connection is made with PQconnectPoll and verbose errors, because that is the only way to get
+ * the SQLSTATE of a refused connection: libpq puts it into the text ("FATAL:  28P01: password
+ * ...").
  *
  * The one place that decides between retry and stop is `faults` below.
  */
@@ -36,18 +37,22 @@ static const struct fault {
 } faults[] = {
     {"28P01", NULL, CDC_OPERATOR, "correct user and password in source.url"},
     {"28", NULL, CDC_OPERATOR,
-     "the role must exist, may log in, have REPLICATION (ALTER ROLE ... REPLICATION), and pg_hba.conf "
+     "the role must exist, may log in, have REPLICATION (ALTER ROLE ... REPLICATION), and "
+     "pg_hba.conf "
      "must let it in"},
     {"3D000", NULL, CDC_OPERATOR, "correct the database in source.url"},
-    {"42501", "superuser or replication role", CDC_OPERATOR, "run as a superuser: ALTER ROLE ... REPLICATION"},
+    {"42501", "superuser or replication role", CDC_OPERATOR,
+     "run as a superuser: ALTER ROLE ... REPLICATION"},
     {"42501", "permission denied to start WAL sender", CDC_OPERATOR,
      "run as a superuser: ALTER ROLE ... REPLICATION"},
     {"42501", NULL, CDC_OPERATOR, "grant the role what it lacks"},
     {"42704", "replication slot", CDC_OPERATOR,
-     "the slot is gone and with it the log since: changes are missing. `sidestream drop`, an empty sink, "
+     "the slot is gone and with it the log since: changes are missing. `sidestream drop`, an empty "
+     "sink, "
      "and a new start begin again from now"},
     {"42704", "publication", CDC_OPERATOR,
-     "rows since it was dropped cannot be had any more: `sidestream drop`, an empty sink, and a new "
+     "rows since it was dropped cannot be had any more: `sidestream drop`, an empty sink, and a "
+     "new "
      "start begin again from now"},
     {"42704", NULL, CDC_OPERATOR, "something that the pipeline relies on was dropped"},
     {"55006", NULL, CDC_RETRY, "another session uses it"},
@@ -61,7 +66,8 @@ static const struct fault {
     {"53300", NULL, CDC_RETRY, "raise max_connections or max_wal_senders"},
     {"53", NULL, CDC_RETRY, "the server is short of a resource"},
     {"XX000", "invalid memory alloc request size", CDC_OPERATOR,
-     "a row is too large for the server to send as text (1 GB with its bytea doubled): capture the table "
+     "a row is too large for the server to send as text (1 GB with its bytea doubled): capture the "
+     "table "
      "without it by `skip: true`, or split the value"},
     {"22", NULL, CDC_FATAL, "please report this"},
     {"42", NULL, CDC_FATAL, "please report this"},
@@ -88,7 +94,8 @@ bool pgs_state_is(const PGresult *res, const char *sqlstate)
     return state && strcmp(state, sqlstate) == 0;
 }
 
-/* The SQLSTATE in ":  28P01: text" of a verbose message; "" if there is none. Cuts it out of line. */
+/* The SQLSTATE in ":  28P01: text" of a verbose message; "" if there is none. Cuts it out of line.
+ */
 static void cut_state(char *line, char state[6])
 {
     state[0] = 0;
@@ -129,9 +136,9 @@ int pgs_fail(PGconn *conn, const PGresult *res, const char *mend, struct cdc_err
     if (mend && strcmp(state, "42501") == 0)
         return cdc_fail(err, fault->action, "postgres",
                         "%s (%s); have it done by someone who may: %s", line, state, mend);
-    return cdc_fail(err, fault->action, "postgres", "%s%s%s%s%s%s; %s", line,
-                    detail ? " (" : "", detail ? detail : "", detail ? ")" : "",
-                    state[0] ? ", SQLSTATE " : "", state, fault->remedy);
+    return cdc_fail(err, fault->action, "postgres", "%s%s%s%s%s%s; %s", line, detail ? " (" : "",
+                    detail ? detail : "", detail ? ")" : "", state[0] ? ", SQLSTATE " : "", state,
+                    fault->remedy);
 }
 
 static const char *url_value(const struct pgs_server *srv, const char *key)
@@ -147,8 +154,8 @@ static int object_name(const struct pgs_server *srv, const char *option, char re
                        struct cdc_error *err)
 {
     const char *given = cdc_get_string(srv->cfg->source, option);
-    int n = given ? snprintf(ret, 64, "%s", given)
-                  : snprintf(ret, 64, "sidestream_%s", srv->cfg->name);
+    int n =
+        given ? snprintf(ret, 64, "%s", given) : snprintf(ret, 64, "sidestream_%s", srv->cfg->name);
     if (n < 1 || n > 63)
         return cdc_fail(err, CDC_CONFIG, cdc_option_where(srv->cfg->source, option),
                         "source.%s must have 1 to 63 bytes", option);
@@ -213,9 +220,11 @@ static void param(struct params *par, const char *key, const char *val)
 static void session_params(const struct pgs_server *srv, bool replication, const char *options,
                            struct params *par)
 {
-    static const char *const fixed[][2] = {
-        {"client_encoding", "UTF8"}, {"keepalives", "1"},          {"keepalives_idle", "10"},
-        {"keepalives_interval", "5"}, {"keepalives_count", "4"}};
+    static const char *const fixed[][2] = {{"client_encoding", "UTF8"},
+                                           {"keepalives", "1"},
+                                           {"keepalives_idle", "10"},
+                                           {"keepalives_interval", "5"},
+                                           {"keepalives_count", "4"}};
     for (PQconninfoOption *opt = srv->url; opt->keyword; opt++)
         param(par, opt->keyword, opt->val);
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
@@ -313,9 +322,9 @@ int pgs_identify(PGconn *wal, struct pgs_ident *ret, struct cdc_error *err)
     snprintf(ident.systemid, sizeof ident.systemid, "%s", PQgetvalue(res, 0, 0));
     if (pgs_lsn_parse(PQgetvalue(res, 0, 2), &ident.lsn) < 0)
         return cdc_fail(err, CDC_FATAL, "postgres", "IDENTIFY_SYSTEM gave no LSN");
-    PGS_CLEAR PGresult *set = PQexec(
-        wal, "SELECT pg_is_in_recovery(), "
-             "(SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout')");
+    PGS_CLEAR PGresult *set =
+        PQexec(wal, "SELECT pg_is_in_recovery(), "
+                    "(SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout')");
     if (PQresultStatus(set) != PGRES_TUPLES_OK)
         return pgs_fail(wal, set, NULL, err);
     ident.standby = PQgetvalue(set, 0, 0)[0] == 't';
@@ -369,7 +378,8 @@ int pgs_execute(struct pgs_server *srv, const char *sql, struct cdc_error *err)
     return pgs_fail(srv->sql, res, sql, err);
 }
 
-/* Neither password nor anything else that would log in: only whether the postmaster takes sessions. */
+/* Neither password nor anything else that would log in: only whether the postmaster takes sessions.
+ */
 bool pgs_stopping(const struct pgs_server *srv)
 {
     struct params par = {.n = 0};

@@ -1,10 +1,10 @@
 /*
  * decode.c - pgoutput's bytes as structs; reads downward like the protocol page.
  *
- * Every read goes through a cdc_reader, which fails for good when too little is left; it is asked once
- * at the end of a message. A message must end where its last field ends: bytes left over mean that
- * we and the server disagree about the protocol, and then no value can be trusted.
- * Streaming messages (S E c A) and two-phase ones (b P K r p) are never asked for and are refused.
+ * Every read goes through a cdc_reader, which fails for good when too little is left; it is asked
+ * once at the end of a message. A message must end where its last field ends: bytes left over mean
+ * that we and the server disagree about the protocol, and then no value can be trusted. Streaming
+ * messages (S E c A) and two-phase ones (b P K r p) are never asked for and are refused.
  */
 #include "decode.h"
 

@@ -1,6 +1,6 @@
 /*
- * decode.h - pgoutput's bytes (protocol 1, text values) as structs. Pure: no libpq, no I/O, no log, no
- * allocation. Protocol: PostgreSQL manual, "Logical Replication Message Formats" and "Streaming
+ * decode.h - pgoutput's bytes (protocol 1, text values) as structs. Pure: no libpq, no I/O, no log,
+ * no allocation. Protocol: PostgreSQL manual, "Logical Replication Message Formats" and "Streaming
  * Replication Protocol".
  *
  *   CopyData      w | wal start 8 | wal end 8 | time 8 | message ...
@@ -23,10 +23,10 @@
 #include "cdc/table.h"
 
 struct pgs_frame {
-    uint8_t kind;      /* 'w' or 'k' */
-    uint64_t wal_end;  /* largest LSN that the frame names */
-    bool reply;        /* k: an answer is wanted now */
-    size_t payload;    /* w: offset of the message */
+    uint8_t kind;     /* 'w' or 'k' */
+    uint64_t wal_end; /* largest LSN that the frame names */
+    bool reply;       /* k: an answer is wanted now */
+    size_t payload;   /* w: offset of the message */
 };
 
 CDC_CHECK int pgs_decode_frame(struct cdc_slice bytes, struct pgs_frame *ret,

@@ -2,8 +2,9 @@
  * position.h - what `position` in the checkpoint says for PostgreSQL. Pure; no I/O.
  *
  *   tx:<end>,<commit>,<xid>,<commit µs>   all up to and with this transaction is out
- *   cut:<commit>,<xid>,<n>,<crc32c>       n raw rows of this transaction are out, nothing behind them
- *   idle:<lsn>                            all transactions whose commit record starts below are out
+ *   cut:<commit>,<xid>,<n>,<crc32c>       n raw rows of this transaction are out, nothing behind
+ * them idle:<lsn>                            all transactions whose commit record starts below are
+ * out
  *
  * LSNs are written X/X. The server is started (and acked) at `commit`: a transaction comes again if
  * and only if its commit record starts at or after that. So after tx and cut that one transaction

@@ -40,7 +40,7 @@ struct pgs_server {
     PQconninfoOption *url; /* owned */
     PGconn *sql;           /* owned; NULL while closed */
     int64_t sql_used_us;
-    int version;           /* of the server, once connected: 150020 */
+    int version; /* of the server, once connected: 150020 */
     char database[64];
 };
 
@@ -144,18 +144,20 @@ struct pgs_source {
     struct pgs_room *room;
     int64_t reread_off_us; /* no rereading before */
 
-    uint64_t wal_end;     /* largest seen in a keepalive */
-    uint64_t received;    /* largest LSN seen in any frame */
-    uint64_t flush;       /* acked: what the status says */
-    bool reply, big;      /* keepalive wants an answer; idle position wanted after a large tx */
-    int64_t asked_us;     /* an urgent idle position is out since; 0: none */
+    uint64_t wal_end;  /* largest seen in a keepalive */
+    uint64_t received; /* largest LSN seen in any frame */
+    uint64_t flush;    /* acked: what the status says */
+    bool reply, big;   /* keepalive wants an answer; idle position wanted after a large tx */
+    int64_t asked_us;  /* an urgent idle position is out since; 0: none */
     uint64_t asked_lsn;
     int64_t status_due_us, idle_told_us, watch_us, ping_us, poll_us;
-    size_t burst;         /* messages that the last drain gave */
-    bool local;           /* unix socket */
-    bool skipped;         /* the server said that it skips the publication (18) */
-    bool due;             /* head moved over emitted rows and has not been told */
+    size_t burst; /* messages that the last drain gave */
+    bool local;   /* unix socket */
+    bool skipped; /* the server said that it skips the publication (18) */
+    bool due;     /* head moved over emitted rows and has not been told */
 };
+
+extern const struct cdc_source_ops cdc_source_postgres;
 
 /* conn.c */
 CDC_CHECK int pgs_server_init(struct pgs_server *srv, const struct cdc_config *cfg,
@@ -178,7 +180,7 @@ int pgs_fail(PGconn *conn, const PGresult *res, const char *mend, struct cdc_err
 bool pgs_state_is(const PGresult *res, const char *sqlstate);
 /* Does the server refuse new sessions because it is stopping? Blocks at most 2 s. */
 bool pgs_stopping(const struct pgs_server *srv);
-void pgs_ident_put(struct cdc_buf *buf, const char *name);                       /* "a""b" */
+void pgs_ident_put(struct cdc_buf *buf, const char *name);                     /* "a""b" */
 void pgs_table_put(struct cdc_buf *buf, const char *schema, const char *name); /* "a"."b" */
 
 /* slot.c */
@@ -243,7 +245,8 @@ CDC_CHECK int pgs_type_set(struct pgs_source *src, const struct pgs_msg *msg,
 void pgs_rels_done(struct pgs_source *src);
 
 /* reread.c */
-/* Fills after's UNCHANGED values if the row can be read as the stream shows it; else leaves them. */
+/* Fills after's UNCHANGED values if the row can be read as the stream shows it; else leaves them.
+ */
 void pgs_reread(struct pgs_source *src, const struct pgs_rel *rel, struct cdc_batch *batch,
                 struct cdc_value *after);
 

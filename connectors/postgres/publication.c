@@ -1,11 +1,11 @@
 /*
  * publication.c - which tables the server sends us.
  *
- * Membership is read by the server from the catalogue *as of each change's place in the log*, so the
- * publication is made before the slot, and altered only under SHARE ROW EXCLUSIVE on the table: with
- * a writer's transaction open, whether its rows are sent would depend on a cache and differ when the
- * transaction is replayed (facts, 2.5). The lock is waited for at most one second (writers queue behind
- * us meanwhile); then the holder is named and the next look tries again.
+ * Membership is read by the server from the catalogue *as of each change's place in the log*, so
+ * the publication is made before the slot, and altered only under SHARE ROW EXCLUSIVE on the table:
+ * with a writer's transaction open, whether its rows are sent would depend on a cache and differ
+ * when the transaction is replayed (facts, 2.5). The lock is waited for at most one second (writers
+ * queue behind us meanwhile); then the holder is named and the next look tries again.
  *
  * A table without usable replica identity never joins: the application's own UPDATE would fail.
  * With `partitions: root` a partitioned table and its partitions must have the same identity: the
@@ -49,9 +49,11 @@ static const char tables_sql[] =
     "  WHERE p.pubname = $1 AND r.prrelid = c.oid),"
     " t.tablename IS NOT NULL,"
     " c.relkind = 'p' AND EXISTS (SELECT 1 FROM pg_partition_tree(c.oid) l JOIN pg_class lc"
-    "  ON lc.oid = l.relid WHERE l.isleaf AND lc.relkind = 'r' AND lc.relreplident <> c.relreplident) "
+    "  ON lc.oid = l.relid WHERE l.isleaf AND lc.relkind = 'r' AND lc.relreplident <> "
+    "c.relreplident) "
     "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " LEFT JOIN pg_index i ON i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary"
+    " LEFT JOIN pg_index i ON i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN "
+    "i.indisprimary"
     "  WHEN 'i' THEN i.indisreplident ELSE false END"
     " LEFT JOIN pg_publication_tables t ON t.pubname = $1 AND t.schemaname = n.nspname"
     "  AND t.tablename = c.relname "
@@ -119,15 +121,17 @@ bool pgs_table_refused(const struct pgs_table *tab, struct cdc_buf *why, struct 
 {
     const char *outside;
     if (!tab->usable)
-        cdc_buf_printf(why,
-                       "table %s.%s has no usable replica identity (no primary key): published, its "
-                       "UPDATE and DELETE would fail in the application",
-                       tab->schema, tab->name);
+        cdc_buf_printf(
+            why,
+            "table %s.%s has no usable replica identity (no primary key): published, its "
+            "UPDATE and DELETE would fail in the application",
+            tab->schema, tab->name);
     else if (tab->uneven)
-        cdc_buf_printf(why,
-                       "table %s.%s and one of its partitions have different replica identities, so "
-                       "old rows could not be told from missing values",
-                       tab->schema, tab->name);
+        cdc_buf_printf(
+            why,
+            "table %s.%s and one of its partitions have different replica identities, so "
+            "old rows could not be told from missing values",
+            tab->schema, tab->name);
     else if ((outside = key_outside(tab)) != NULL)
         cdc_buf_printf(why,
                        "table %s.%s is to be keyed by \"%s\" (%s), which is not in its replica "
@@ -150,10 +154,11 @@ int pgs_tables_refuse(const struct pgs_tables *tabs, struct cdc_error *err)
     int rc = CDC_OK;
     for (size_t i = 0; rc == CDC_OK && i < tabs->n; i++)
         if (tabs->items[i].rule && pgs_table_refused(&tabs->items[i], &why, &mend))
-            rc = cdc_fail(err, CDC_OPERATOR, "capture",
-                          "%s. Give it a primary key, or %s Or leave the table out: a rule with its "
-                          "name and `skip: true` before the one that takes it (%s)",
-                          cdc_buf_cstr(&why), cdc_buf_cstr(&mend), tabs->items[i].rule->where);
+            rc =
+                cdc_fail(err, CDC_OPERATOR, "capture",
+                         "%s. Give it a primary key, or %s Or leave the table out: a rule with its "
+                         "name and `skip: true` before the one that takes it (%s)",
+                         cdc_buf_cstr(&why), cdc_buf_cstr(&mend), tabs->items[i].rule->where);
     cdc_buf_done(&why);
     cdc_buf_done(&mend);
     return rc;
@@ -196,15 +201,17 @@ static void blame(struct pgs_server *srv, const struct pgs_table *tab, const cha
 {
     const char *args[] = {table, NULL};
     PGS_CLEAR PGresult *res = NULL;
-    int rc = pgs_query(srv,
-                       "SELECT a.pid, a.usename, a.application_name, a.state FROM pg_locks l "
-                       "JOIN pg_stat_activity a USING (pid) WHERE l.granted AND l.locktype = 'relation'"
-                       " AND l.relation = to_regclass($1)::oid AND l.mode NOT IN ('AccessShareLock',"
-                       " 'RowShareLock') AND l.pid <> pg_backend_pid() LIMIT 1",
-                       args, &res, NULL);
+    int rc =
+        pgs_query(srv,
+                  "SELECT a.pid, a.usename, a.application_name, a.state FROM pg_locks l "
+                  "JOIN pg_stat_activity a USING (pid) WHERE l.granted AND l.locktype = 'relation'"
+                  " AND l.relation = to_regclass($1)::oid AND l.mode NOT IN ('AccessShareLock',"
+                  " 'RowShareLock') AND l.pid <> pg_backend_pid() LIMIT 1",
+                  args, &res, NULL);
     bool known = rc == CDC_OK && PQntuples(res) == 1;
     cdc_log(CDC_LOG_WARN,
-            "postgres: table %s.%s waits to join or leave the publication: a transaction that writes it "
+            "postgres: table %s.%s waits to join or leave the publication: a transaction that "
+            "writes it "
             "is open (session %s, user %s, application \"%s\", %s)",
             tab->schema, tab->name, known ? PQgetvalue(res, 0, 0) : "?",
             known ? PQgetvalue(res, 0, 1) : "?", known ? PQgetvalue(res, 0, 2) : "?",
@@ -245,7 +252,8 @@ static int alter(struct pgs_server *srv, const struct pgs_table *tab, const char
     if (rc == CDC_AGAIN)
         blame(srv, tab, name);
     else if (rc == CDC_OK)
-        cdc_log(CDC_LOG_INFO, "postgres: publication %s: %s TABLE %s", srv->publication, verb, name);
+        cdc_log(CDC_LOG_INFO, "postgres: publication %s: %s TABLE %s", srv->publication, verb,
+                name);
     cdc_buf_done(&table);
     cdc_buf_done(&lock);
     cdc_buf_done(&sql);
@@ -258,16 +266,18 @@ static int missing(struct pgs_server *srv, const struct pgs_table *tab, bool at_
                    struct cdc_error *err)
 {
     if (!at_start) {
-        cdc_log(CDC_LOG_WARN, "postgres: table %s.%s is to be captured but is not in publication %s",
-                tab->schema, tab->name, srv->publication);
+        cdc_log(CDC_LOG_WARN,
+                "postgres: table %s.%s is to be captured but is not in publication %s", tab->schema,
+                tab->name, srv->publication);
         return CDC_OK;
     }
-    return cdc_fail(err, CDC_OPERATOR, "postgres",
-                    "table %s.%s is to be captured (%s) but is not in publication %s, which "
-                    "source.manage leaves to you: ALTER PUBLICATION \"%s\" ADD TABLE \"%s\".\"%s\"; "
-                    "while nobody writes the table",
-                    tab->schema, tab->name, tab->rule->where, srv->publication, srv->publication,
-                    tab->schema, tab->name);
+    return cdc_fail(
+        err, CDC_OPERATOR, "postgres",
+        "table %s.%s is to be captured (%s) but is not in publication %s, which "
+        "source.manage leaves to you: ALTER PUBLICATION \"%s\" ADD TABLE \"%s\".\"%s\"; "
+        "while nobody writes the table",
+        tab->schema, tab->name, tab->rule->where, srv->publication, srv->publication, tab->schema,
+        tab->name);
 }
 
 static int sync_table(struct pgs_server *srv, const struct pgs_table *tab, bool at_start,
@@ -299,13 +309,13 @@ static int suits(struct pgs_server *srv, const struct pgs_publication *pub, stru
                         "(publish = 'insert, update, delete, truncate');",
                         srv->publication, srv->publication);
     if (pub->via_root == srv->leaf)
-        return cdc_fail(err, CDC_OPERATOR, "postgres",
-                        "publication %s has publish_via_partition_root = %s, source.partitions is %s: "
-                        "set partitions to %s, or ALTER PUBLICATION \"%s\" SET "
-                        "(publish_via_partition_root = %s); while nobody writes partitioned tables",
-                        srv->publication, pub->via_root ? "true" : "false",
-                        srv->leaf ? "leaf" : "root", srv->leaf ? "root" : "leaf", srv->publication,
-                        srv->leaf ? "false" : "true");
+        return cdc_fail(
+            err, CDC_OPERATOR, "postgres",
+            "publication %s has publish_via_partition_root = %s, source.partitions is %s: "
+            "set partitions to %s, or ALTER PUBLICATION \"%s\" SET "
+            "(publish_via_partition_root = %s); while nobody writes partitioned tables",
+            srv->publication, pub->via_root ? "true" : "false", srv->leaf ? "leaf" : "root",
+            srv->leaf ? "root" : "leaf", srv->publication, srv->leaf ? "false" : "true");
     return CDC_OK;
 }
 
@@ -352,10 +362,11 @@ int pgs_publication_sync(struct pgs_server *srv, bool at_start, struct cdc_error
     if (pgs_publication_look(srv, &pub, err) < 0)
         return CDC_FAIL;
     if (!pub.exists)
-        return cdc_fail(err, CDC_OPERATOR, "postgres",
-                        "publication %s does not exist any more: the server cannot tell which rows to "
-                        "send, and rows since it was dropped cannot be had. `sidestream drop`, an "
-                        "empty sink, and a new start begin again from now",
-                        srv->publication);
+        return cdc_fail(
+            err, CDC_OPERATOR, "postgres",
+            "publication %s does not exist any more: the server cannot tell which rows to "
+            "send, and rows since it was dropped cannot be had. `sidestream drop`, an "
+            "empty sink, and a new start begin again from now",
+            srv->publication);
     return suits(srv, &pub, err) < 0 ? CDC_FAIL : sync_tables(srv, at_start, err);
 }

@@ -3,16 +3,16 @@
  *
  * The server sends a relation message before a table's first change in a session and after every
  * invalidation, so most of them repeat: an identical message changes nothing. From another one a
- * table is built and compared with the version known by its name (checkpoint or this session); only a
- * difference makes a new version.
+ * table is built and compared with the version known by its name (checkpoint or this session); only
+ * a difference makes a new version.
  *
- * pgoutput tells names, types, typmods and the identity. Nullability, defaults, and with identity full
- * the primary key, are not in the log: they are joined by name and type with the known version, or
- * for a table never seen with the catalogue, which shows the present and not the place in the log. In
- * doubt a column is nullable and without default.
+ * pgoutput tells names, types, typmods and the identity. Nullability, defaults, and with identity
+ * full the primary key, are not in the log: they are joined by name and type with the known
+ * version, or for a table never seen with the catalogue, which shows the present and not the place
+ * in the log. In doubt a column is nullable and without default.
  *
- * A domain is read as its base type. The type message of a domain names the base type but has lost its
- * parameters, so the catalogue is asked, and the message serves only when the domain is gone.
+ * A domain is read as its base type. The type message of a domain names the base type but has lost
+ * its parameters, so the catalogue is asked, and the message serves only when the domain is gone.
  */
 #include "postgres.h"
 
@@ -132,13 +132,14 @@ static int type_from_catalogue(struct build *bld, const struct pgs_row_column *f
     PGS_CLEAR PGresult *res = NULL;
     snprintf(oid, sizeof oid, "%u", from->type);
     snprintf(typmod, sizeof typmod, "%d", from->typmod);
-    if (pgs_query(&bld->src->srv,
-                  "WITH RECURSIVE b AS (SELECT oid, typtype, typbasetype, typtypmod, $2::int AS mod "
-                  "FROM pg_type WHERE oid = $1::oid UNION ALL SELECT t.oid, t.typtype, t.typbasetype,"
-                  " t.typtypmod, b.typtypmod FROM b JOIN pg_type t ON t.oid = b.typbasetype "
-                  "WHERE b.typtype = 'd') "
-                  "SELECT format_type($1::oid, $2::int), oid, mod FROM b WHERE typtype <> 'd'",
-                  args, &res, err) < 0)
+    if (pgs_query(
+            &bld->src->srv,
+            "WITH RECURSIVE b AS (SELECT oid, typtype, typbasetype, typtypmod, $2::int AS mod "
+            "FROM pg_type WHERE oid = $1::oid UNION ALL SELECT t.oid, t.typtype, t.typbasetype,"
+            " t.typtypmod, b.typtypmod FROM b JOIN pg_type t ON t.oid = b.typbasetype "
+            "WHERE b.typtype = 'd') "
+            "SELECT format_type($1::oid, $2::int), oid, mod FROM b WHERE typtype <> 'd'",
+            args, &res, err) < 0)
         return CDC_FAIL;
     if (PQntuples(res) == 0) {
         pgs_type_apply(type_then(bld, from->type, col), -1, col);
@@ -170,14 +171,15 @@ static int ask_facts(struct build *bld, struct cdc_error *err)
     char oid[16];
     const char *args[] = {oid, NULL};
     snprintf(oid, sizeof oid, "%u", bld->msg->relation.oid);
-    if (pgs_query(&bld->src->srv,
-                  "SELECT a.attname, a.atttypid, a.atttypmod, NOT a.attnotnull, CASE a.attgenerated "
-                  "WHEN '' THEN pg_get_expr(d.adbin, d.adrelid) END, coalesce(a.attnum = ANY "
-                  "(i.indkey::int2[]), false) FROM pg_attribute a LEFT JOIN pg_attrdef d ON "
-                  "d.adrelid = a.attrelid AND d.adnum = a.attnum LEFT JOIN pg_index i ON "
-                  "i.indrelid = a.attrelid AND i.indisprimary "
-                  "WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped",
-                  args, &bld->facts.res, err) < 0)
+    if (pgs_query(
+            &bld->src->srv,
+            "SELECT a.attname, a.atttypid, a.atttypmod, NOT a.attnotnull, CASE a.attgenerated "
+            "WHEN '' THEN pg_get_expr(d.adbin, d.adrelid) END, coalesce(a.attnum = ANY "
+            "(i.indkey::int2[]), false) FROM pg_attribute a LEFT JOIN pg_attrdef d ON "
+            "d.adrelid = a.attrelid AND d.adnum = a.attnum LEFT JOIN pg_index i ON "
+            "i.indrelid = a.attrelid AND i.indisprimary "
+            "WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped",
+            args, &bld->facts.res, err) < 0)
         return CDC_FAIL;
     int n = PQntuples(bld->facts.res);
     bld->facts.items = cdc_arena_zalloc(bld->arena, ((size_t)n + 1) * sizeof *bld->facts.items);
@@ -222,7 +224,8 @@ static void join_column(const struct build *bld, struct cdc_column *col)
     col->dflt = prior ? prior->dflt : fact ? fact->dflt : NULL;
 }
 
-/* Identity full: the catalogue's primary key if the stream has all of it, else the known version's. */
+/* Identity full: the catalogue's primary key if the stream has all of it, else the known version's.
+ */
 static void join_key(struct build *bld)
 {
     uint16_t n = bld->msg->relation.n, want = 0, have = 0;
@@ -279,12 +282,13 @@ static int check_rule_key(const struct build *bld, struct cdc_error *err)
         for (uint16_t i = 0; i < msg->relation.n; i++)
             if (strcmp(msg->relation.cols[i].name, bld->rule->key[k]) == 0 &&
                 !(msg->relation.cols[i].flags & 1))
-                return cdc_fail(err, CDC_OPERATOR, bld->rule->where,
-                                "table %s.%s is to be keyed by \"%s\", which is not in its replica "
-                                "identity: ALTER TABLE \"%s\".\"%s\" REPLICA IDENTITY FULL; and start "
-                                "again from an empty sink, or leave the table out by `skip: true`",
-                                bld->schema, msg->relation.name, bld->rule->key[k], bld->schema,
-                                msg->relation.name);
+                return cdc_fail(
+                    err, CDC_OPERATOR, bld->rule->where,
+                    "table %s.%s is to be keyed by \"%s\", which is not in its replica "
+                    "identity: ALTER TABLE \"%s\".\"%s\" REPLICA IDENTITY FULL; and start "
+                    "again from an empty sink, or leave the table out by `skip: true`",
+                    bld->schema, msg->relation.name, bld->rule->key[k], bld->schema,
+                    msg->relation.name);
     return CDC_OK;
 }
 
@@ -296,8 +300,8 @@ static int find_known(struct build *bld, struct cdc_error *err)
     struct cdc_slice json = text ? cdc_map_get(&bld->src->known, text) : cdc_slice_of(NULL, 0);
     int rc = CDC_OK;
     if (json.p)
-        rc = cdc_table_from_state(bld->src->srv.database, bld->schema, bld->msg->relation.name, json,
-                                  bld->rule, &bld->prior, err);
+        rc = cdc_table_from_state(bld->src->srv.database, bld->schema, bld->msg->relation.name,
+                                  json, bld->rule, &bld->prior, err);
     cdc_buf_done(&key);
     return rc;
 }

@@ -1,12 +1,13 @@
 /*
  * reread.c - reads a row again by key, for values that the stream did not send.
  *
- * When an update changes the key, the new row appears under a key at which no consumer has anything,
- * and a TOAST value that the update did not touch is not sent (unless the identity is full). The row is
- * read by its new key through the ordinary connection. It may have changed again since: it is taken
- * only if every value that the stream did send is still the same, and then the unsent ones are right
- * unless exactly they changed since, in which case the next change of the stream carries them.
- * No row, no right, another value, or an answer later than 2 s: the values stay UNCHANGED.
+ * When an update changes the key, the new row appears under a key at which no consumer has
+ * anything, and a TOAST value that the update did not touch is not sent (unless the identity is
+ * full). The row is read by its new key through the ordinary connection. It may have changed again
+ * since: it is taken only if every value that the stream did send is still the same, and then the
+ * unsent ones are right unless exactly they changed since, in which case the next change of the
+ * stream carries them. No row, no right, another value, or an answer later than 2 s: the values
+ * stay UNCHANGED.
  */
 #include "postgres.h"
 

@@ -4,12 +4,12 @@
  * The slot and the checkpoint explain each other, or we refuse:
  *
  *   checkpoint       slot      what
- *   empty            absent    say `creating`, then make publication and slot, then the first position
- *   creating         any       it is ours (nothing was ever emitted from it): drop it, make it again
- *   empty            there     refuse, unless adopt_slot: somebody else's, or our sink was lost
- *   position         absent    refuse: the log since is gone
- *   position         there     compare: same cluster and database, timeline (or a switch that we are
- *                              not past), confirmed_flush <= position <= end of the server's log
+ *   empty            absent    say `creating`, then make publication and slot, then the first
+ * position creating         any       it is ours (nothing was ever emitted from it): drop it, make
+ * it again empty            there     refuse, unless adopt_slot: somebody else's, or our sink was
+ * lost position         absent    refuse: the log since is gone position         there     compare:
+ * same cluster and database, timeline (or a switch that we are not past), confirmed_flush <=
+ * position <= end of the server's log
  *
  * Making a slot waits for every transaction that is open anywhere on the server. It is asked for
  * without blocking and without lock_timeout: a timeout would start the wait anew, and a server that
@@ -76,25 +76,28 @@ static int usable(const struct pgs_source *src, const struct pgs_slot *slot, str
 {
     const char *name = src->srv.slot;
     if (strcmp(slot->type, "logical") != 0 || strcmp(slot->plugin, "pgoutput") != 0)
-        return cdc_fail(err, CDC_OPERATOR, name,
-                        "slot \"%s\" is a %s slot with plugin \"%s\", not one of ours; choose another "
-                        "name with source.slot",
-                        name, slot->type, slot->plugin);
+        return cdc_fail(
+            err, CDC_OPERATOR, name,
+            "slot \"%s\" is a %s slot with plugin \"%s\", not one of ours; choose another "
+            "name with source.slot",
+            name, slot->type, slot->plugin);
     if (strcmp(slot->database, src->srv.database) != 0)
         return cdc_fail(err, CDC_OPERATOR, name,
                         "slot \"%s\" belongs to database \"%s\", not \"%s\"; correct source.url or "
                         "choose another name with source.slot",
                         name, slot->database, src->srv.database);
     if (strcmp(slot->wal_status, "lost") == 0 || slot->invalid[0])
-        return cdc_fail(err, CDC_OPERATOR, name,
-                        "slot \"%s\" was invalidated by the server (%s): the log it needs is gone and "
-                        "changes are missing. Raise max_slot_wal_keep_size; " ANEW,
-                        name, slot->invalid[0] ? slot->invalid : "wal_status lost");
+        return cdc_fail(
+            err, CDC_OPERATOR, name,
+            "slot \"%s\" was invalidated by the server (%s): the log it needs is gone and "
+            "changes are missing. Raise max_slot_wal_keep_size; " ANEW,
+            name, slot->invalid[0] ? slot->invalid : "wal_status lost");
     if (slot->two_phase)
-        return cdc_fail(err, CDC_OPERATOR, name,
-                        "slot \"%s\" was made with two_phase, which loses rows here; drop it and let "
-                        "sidestream make its own",
-                        name);
+        return cdc_fail(
+            err, CDC_OPERATOR, name,
+            "slot \"%s\" was made with two_phase, which loses rows here; drop it and let "
+            "sidestream make its own",
+            name);
     if (slot->temporary)
         return cdc_fail(err, CDC_OPERATOR, name, "slot \"%s\" is temporary; choose another name",
                         name);
@@ -103,10 +106,10 @@ static int usable(const struct pgs_source *src, const struct pgs_slot *slot, str
 
 int pgs_fingerprint(const struct pgs_source *src, struct cdc_buf *ret)
 {
-    json_t *json = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "type", "postgres", "systemid",
-                             src->ident.systemid, "timeline", (json_int_t)src->ident.timeline,
-                             "database", src->srv.database, "slot", src->srv.slot, "publication",
-                             src->srv.publication);
+    json_t *json =
+        json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "type", "postgres", "systemid",
+                  src->ident.systemid, "timeline", (json_int_t)src->ident.timeline, "database",
+                  src->srv.database, "slot", src->srv.slot, "publication", src->srv.publication);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     if (text)
@@ -143,7 +146,8 @@ static int follow_timeline(struct pgs_source *src, uint32_t saved, const struct 
         return pgs_fail(src->wal, res, NULL, err);
     if (switch_lsn(PQgetvalue(res, 0, 1), saved, &lsn) < 0)
         return cdc_fail(err, CDC_OPERATOR, "postgres",
-                        "the server is on timeline %" PRIu32 ", which does not descend from %" PRIu32
+                        "the server is on timeline %" PRIu32
+                        ", which does not descend from %" PRIu32
                         ", where we were: another server, or a restored backup. " ANEW,
                         src->ident.timeline, saved);
     if (src->resume.end > lsn)
@@ -201,10 +205,11 @@ static int verify(struct pgs_source *src, const struct pgs_slot *slot,
     if (same_server(src, checkpoint, err) < 0)
         return CDC_FAIL;
     if (!slot->exists)
-        return cdc_fail(err, CDC_OPERATOR, src->srv.slot,
-                        "slot \"%s\" does not exist any more, so the log since our position "
-                        PGS_LSN_FMT " is lost: changes are missing. " ANEW,
-                        src->srv.slot, PGS_LSN(pos->end));
+        return cdc_fail(
+            err, CDC_OPERATOR, src->srv.slot,
+            "slot \"%s\" does not exist any more, so the log since our position " PGS_LSN_FMT
+            " is lost: changes are missing. " ANEW,
+            src->srv.slot, PGS_LSN(pos->end));
     if (usable(src, slot, err) < 0)
         return CDC_FAIL;
     if (slot->confirmed > pos->commit)
@@ -215,8 +220,9 @@ static int verify(struct pgs_source *src, const struct pgs_slot *slot,
                         src->srv.slot, PGS_LSN(slot->confirmed), PGS_LSN(pos->commit));
     if (pos->end > src->ident.lsn)
         return cdc_fail(err, src->ident.standby ? CDC_RETRY : CDC_OPERATOR, "postgres",
-                        "our position " PGS_LSN_FMT " lies beyond the end of the server's log, "
-                        PGS_LSN_FMT ": it was restored from a backup, and changes that were emitted "
+                        "our position " PGS_LSN_FMT
+                        " lies beyond the end of the server's log, " PGS_LSN_FMT
+                        ": it was restored from a backup, and changes that were emitted "
                         "do not exist any more. " ANEW,
                         PGS_LSN(pos->end), PGS_LSN(src->ident.lsn));
     return CDC_OK;
@@ -226,19 +232,20 @@ static int verify(struct pgs_source *src, const struct pgs_slot *slot,
 static int adopt(struct pgs_source *src, const struct pgs_slot *slot, struct cdc_error *err)
 {
     if (!src->srv.adopt)
-        return cdc_fail(err, CDC_OPERATOR, src->srv.slot,
-                        "the sink is empty, but slot \"%s\" exists: its sink was lost or replaced, or "
-                        "the slot belongs to another pipeline. Give the old sink back; or drop the "
-                        "slot (`sidestream drop`) and begin again from now; or begin at the slot's "
-                        "own position with source.adopt_slot: true",
-                        src->srv.slot);
+        return cdc_fail(
+            err, CDC_OPERATOR, src->srv.slot,
+            "the sink is empty, but slot \"%s\" exists: its sink was lost or replaced, or "
+            "the slot belongs to another pipeline. Give the old sink back; or drop the "
+            "slot (`sidestream drop`) and begin again from now; or begin at the slot's "
+            "own position with source.adopt_slot: true",
+            src->srv.slot);
     if (usable(src, slot, err) < 0)
         return CDC_FAIL;
     if (slot->confirmed == 0)
         return cdc_fail(err, CDC_RETRY, src->srv.slot, "slot \"%s\" is still being created",
                         src->srv.slot);
-    src->head = (struct pgs_pos){
-        .kind = PGS_POS_IDLE, .commit = slot->confirmed, .end = slot->confirmed};
+    src->head =
+        (struct pgs_pos){.kind = PGS_POS_IDLE, .commit = slot->confirmed, .end = slot->confirmed};
     src->phase = PGS_SAY_FIRST;
     return CDC_OK;
 }
@@ -276,9 +283,10 @@ int pgs_slot_resume(struct pgs_source *src, const struct cdc_map *checkpoint, st
     struct cdc_buf text = CDC_BUF(4096);
     int rc = cdc_map_get_text(checkpoint, "position", &text, err);
     if (rc == CDC_OK && pgs_pos_parse(cdc_buf_slice(&text), &src->resume) < 0)
-        rc = cdc_fail(err, CDC_OPERATOR, "position",
-                      "the checkpoint's position is none of PostgreSQL's; was this sink filled from "
-                      "another kind of source? Use an empty sink");
+        rc =
+            cdc_fail(err, CDC_OPERATOR, "position",
+                     "the checkpoint's position is none of PostgreSQL's; was this sink filled from "
+                     "another kind of source? Use an empty sink");
     cdc_buf_done(&text);
     if (rc < 0 || pgs_slot_look(&src->srv, &slot, err) < 0)
         return CDC_FAIL;
@@ -325,13 +333,14 @@ void pgs_slot_blame(struct pgs_source *src)
     const char *args[] = {pid, NULL};
     PGS_CLEAR PGresult *res = NULL;
     snprintf(pid, sizeof pid, "%d", PQbackendPID(src->wal));
-    int rc = pgs_query(&src->srv,
-                       "SELECT a.pid, a.usename, a.datname, a.application_name, a.state,"
-                       " date_trunc('second', clock_timestamp() - a.xact_start) "
-                       "FROM pg_locks w JOIN pg_locks h ON h.locktype = 'transactionid' AND h.granted"
-                       " AND h.transactionid = w.transactionid JOIN pg_stat_activity a ON a.pid = h.pid "
-                       "WHERE w.locktype = 'transactionid' AND NOT w.granted AND w.pid = $1::int",
-                       args, &res, NULL);
+    int rc =
+        pgs_query(&src->srv,
+                  "SELECT a.pid, a.usename, a.datname, a.application_name, a.state,"
+                  " date_trunc('second', clock_timestamp() - a.xact_start) "
+                  "FROM pg_locks w JOIN pg_locks h ON h.locktype = 'transactionid' AND h.granted"
+                  " AND h.transactionid = w.transactionid JOIN pg_stat_activity a ON a.pid = h.pid "
+                  "WHERE w.locktype = 'transactionid' AND NOT w.granted AND w.pid = $1::int",
+                  args, &res, NULL);
     if (rc == CDC_OK && PQntuples(res) > 0)
         cdc_log(CDC_LOG_WARN,
                 "postgres: making slot %s waits for the open transaction of session %s (user %s, "

@@ -1,10 +1,11 @@
 /*
  * types.c - one table of types, one table of parsers.
  *
- * Text forms are those of DateStyle ISO, TimeZone UTC, extra_float_digits 3, bytea_output hex, which
- * every connection pins. A parser accepts what PostgreSQL prints and nothing else; anything odd is
- * CDC_FAIL, because a value guessed is a value changed. Known oddities: 24:00:00, "infinity", "BC"
- * behind a date, years above 9999, "NaN", numeric with a scale below 0 or above the precision (15+).
+ * Text forms are those of DateStyle ISO, TimeZone UTC, extra_float_digits 3, bytea_output hex,
+ * which every connection pins. A parser accepts what PostgreSQL prints and nothing else; anything
+ * odd is CDC_FAIL, because a value guessed is a value changed. Known oddities: 24:00:00,
+ * "infinity", "BC" behind a date, years above 9999, "NaN", numeric with a scale below 0 or above
+ * the precision (15+).
  */
 #include "types.h"
 
@@ -155,8 +156,7 @@ static int parse_bool(const struct cdc_column *col, uint8_t *text, size_t len,
     return CDC_OK;
 }
 
-static int parse_int(const struct cdc_column *col, uint8_t *text, size_t len,
-                     struct cdc_value *ret)
+static int parse_int(const struct cdc_column *col, uint8_t *text, size_t len, struct cdc_value *ret)
 {
     bool minus = len > 0 && text[0] == '-';
     uint64_t val = 0;
@@ -198,8 +198,9 @@ static int parse_float(const struct cdc_column *col, uint8_t *text, size_t len,
 }
 
 /*
- * The shortest two's complement of val, big endian, over the text it was made from: d decimal digits
- * never need more than d bytes (one digit one byte, each further digit less than half a byte).
+ * The shortest two's complement of val, big endian, over the text it was made from: d decimal
+ * digits never need more than d bytes (one digit one byte, each further digit less than half a
+ * byte).
  */
 static size_t put_decimal(i128 val, uint8_t *to)
 {
@@ -211,7 +212,8 @@ static size_t put_decimal(i128 val, uint8_t *to)
     return len;
 }
 
-/* The digits of [text+i, text+len) with at most one point inside. Returns the places, -1: no number. */
+/* The digits of [text+i, text+len) with at most one point inside. Returns the places, -1: no
+ * number. */
 static int read_decimal(const uint8_t *text, size_t len, size_t i, u128 *ret)
 {
     u128 val = 0;

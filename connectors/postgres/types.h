@@ -1,9 +1,10 @@
 /*
- * types.h - PostgreSQL's types: which kind of value each is, how it is printed, how its text is read.
+ * types.h - PostgreSQL's types: which kind of value each is, how it is printed, how its text is
+ * read.
  *
- * The one table is in types.c. A type that is not in it is text in the database's own form, which loses
- * nothing. Parsers work in place: they may write over the text they are given, and the value they make
- * may point into it. Pure; no I/O.
+ * The one table is in types.c. A type that is not in it is text in the database's own form, which
+ * loses nothing. Parsers work in place: they may write over the text they are given, and the value
+ * they make may point into it. Pure; no I/O.
  */
 #ifndef PGS_TYPES_H
 #define PGS_TYPES_H

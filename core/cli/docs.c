@@ -55,14 +55,16 @@ static const char intro[] =
     "  it is. Upper and lower case differ. The parts are matched apart, so `*` never crosses the "
     "dot.\n";
 
-/* A cell of a table: a `|` would end it. */
+/* A cell of a table: a `|` would end it, a `<` outside of code would begin HTML. */
 static void put_cell(const char *text)
 {
-    for (; *text; text++)
-        if (*text == '|')
-            fputs("\\|", stdout);
-        else
-            putchar(*text);
+    bool code = false;
+    for (; *text; text++) {
+        code ^= *text == '`';
+        if (*text == '|' || (*text == '<' && !code))
+            putchar('\\');
+        putchar(*text);
+    }
 }
 
 static void put_row(const struct cdc_option *opt, const char *prefix)

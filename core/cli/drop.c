@@ -55,7 +55,7 @@ static int ask_and_drop(const struct cdc_settings *set, bool yes)
 {
     struct cdc_error err;
     if (!set->source->drop) {
-        printf("A %s source makes nothing that could be dropped.\n", set->source->name);
+        printf("The %s source makes nothing that could be dropped.\n", set->source->name);
         return CDC_EXIT_OK;
     }
     if (!yes && !isatty(STDIN_FILENO)) {

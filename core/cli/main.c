@@ -29,7 +29,16 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
-int main(int argc, char **argv)
+/* Output that did not arrive (a full disk, say) is a failure, however well the rest went. */
+static int written(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "sidestream: standard output cannot be written\n");
+    return code == CDC_EXIT_OK ? CDC_EXIT_FAILED : code;
+}
+
+static int dispatch(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : NULL;
     if (!name) {
@@ -52,4 +61,9 @@ int main(int argc, char **argv)
         return CDC_EXIT_OK;
     }
     return cmd->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    return written(dispatch(argc, argv));
 }

@@ -197,7 +197,7 @@ static int read_source(const struct cdc_doc *doc, const struct cdc_section *top,
                        struct cdc_settings *set, struct cdc_error *err)
 {
     const struct cdc_entry *entry = cdc_section_entry(top, "source");
-    const char *type;
+    const char *type = NULL;
     if (read_type(doc, entry, &type, err) != CDC_OK)
         return CDC_FAIL;
     set->source = cdc_source_find(type);
@@ -210,7 +210,7 @@ static int read_sink(const struct cdc_doc *doc, const struct cdc_section *top,
                      struct cdc_settings *set, struct cdc_error *err)
 {
     const struct cdc_entry *entry = cdc_section_entry(top, "sink");
-    const char *type;
+    const char *type = NULL;
     if (read_type(doc, entry, &type, err) != CDC_OK)
         return CDC_FAIL;
     set->sink = cdc_sink_find(type);
@@ -227,8 +227,8 @@ static int read_top(const struct cdc_doc *doc, const struct cdc_node *root,
         return cdc_doc_fail(doc, root->line, err,
                             "a mapping is wanted, with name, source, capture and sink");
     struct cdc_section_spec spec = {.options = top_options, .label = "", .map = root, .line = 1};
-    struct cdc_section *top;
-    struct cdc_capture *capture;
+    struct cdc_section *top = NULL;
+    struct cdc_capture *capture = NULL;
     if (cdc_section_read(doc, &spec, &top, err) != CDC_OK || check_name(doc, top, err) != CDC_OK ||
         read_source(doc, top, set, err) != CDC_OK || read_sink(doc, top, set, err) != CDC_OK ||
         cdc_capture_read(doc, cdc_section_entry(top, "capture"), &capture, err) != CDC_OK)
@@ -250,7 +250,7 @@ int cdc_settings_parse(struct cdc_slice yaml, const char *path, struct cdc_setti
     struct cdc_arena *arena = cdc_arena_new(ARENA_MAX);
     struct cdc_settings *set = arena ? cdc_arena_zalloc(arena, sizeof *set) : NULL;
     struct cdc_doc doc = {.arena = arena, .path = set ? cdc_arena_strdup(arena, path) : NULL};
-    struct cdc_node *root;
+    struct cdc_node *root = NULL;
     int rc = doc.path ? cdc_node_parse(&doc, yaml, &root, err) : cdc_fail_oom(err);
     if (rc == CDC_OK)
         rc = read_top(&doc, root, set, err);

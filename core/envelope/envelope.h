@@ -30,7 +30,10 @@ struct cdc_envelope_state {
  */
 CDC_CHECK int cdc_row_schema_text(const char *pipeline_name, const struct cdc_table *tab,
                                   struct cdc_buf *ret, struct cdc_error *err);
-/* The same for the record `Key`: the key's columns in the key's order. tab->n_key is not 0. */
+/*
+ * The same for the record `Key`: the key's columns in the key's order, without what may change
+ * while the key does not (version, source type, nullability, default). tab->n_key is not 0.
+ */
 CDC_CHECK int cdc_row_key_schema_text(const char *pipeline_name, const struct cdc_table *tab,
                                       struct cdc_buf *ret, struct cdc_error *err);
 

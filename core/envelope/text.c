@@ -11,6 +11,10 @@
  * others), so that a registry that prints it anew gives the same text. `cdc.column` only where the
  * Avro name is not the column's, `cdc.default` and `key` only where there is one. What tells
  * two kinds of one Avro type apart (`zone`, `cdc.kind`) stands inside T, for T may be an item.
+ *
+ * The text of `Key` decides the bytes of a Kafka key and so its partition. It therefore says
+ * nothing that may change while the key does not: no version, no source type, nullability or
+ * default.
  */
 #include "envelope/envelope.h"
 
@@ -67,8 +71,9 @@ static int put_column_type(struct cdc_buf *buf, const struct cdc_column *col, co
     return CDC_OK;
 }
 
-static int put_column(struct cdc_buf *buf, const struct cdc_column *col, const char *name,
-                      struct cdc_error *err)
+/* A column without its end: what a row's field and a key's have in common. */
+static int put_field(struct cdc_buf *buf, const struct cdc_column *col, const char *name,
+                     struct cdc_error *err)
 {
     cdc_buf_printf(buf, "{\"name\":\"%s\",\"type\":", name);
     if (put_column_type(buf, col, name, err) < 0)
@@ -76,13 +81,26 @@ static int put_column(struct cdc_buf *buf, const struct cdc_column *col, const c
     cdc_buf_str(buf, ",\"default\":null");
     if (strcmp(name, col->name) != 0)
         put_string_member(buf, "cdc.column", col->name);
+    return CDC_OK;
+}
+
+static void put_key(struct cdc_buf *buf, const struct cdc_column *col)
+{
+    if (col->key)
+        cdc_buf_printf(buf, ",\"key\":%u", col->key);
+    cdc_buf_byte(buf, '}');
+}
+
+static int put_column(struct cdc_buf *buf, const struct cdc_column *col, const char *name,
+                      struct cdc_error *err)
+{
+    if (put_field(buf, col, name, err) < 0)
+        return CDC_FAIL;
     put_string_member(buf, "cdc.type", col->type);
     cdc_buf_printf(buf, ",\"cdc.nullable\":%s", col->nullable ? "true" : "false");
     if (col->dflt)
         put_string_member(buf, "cdc.default", col->dflt);
-    if (col->key)
-        cdc_buf_printf(buf, ",\"key\":%u", col->key);
-    cdc_buf_byte(buf, '}');
+    put_key(buf, col);
     return CDC_OK;
 }
 
@@ -109,13 +127,11 @@ static void put_head(struct cdc_buf *buf, const char *record, const char *pipeli
     cdc_buf_str(buf, "\",\"fields\":[");
 }
 
-static int put_tail(struct cdc_buf *buf, const struct cdc_table *tab, struct cdc_error *err)
+static void put_tail(struct cdc_buf *buf, const struct cdc_table *tab)
 {
     cdc_buf_byte(buf, ']');
     put_string_member(buf, "cdc.schema", tab->schema);
     put_string_member(buf, "cdc.table", tab->name);
-    cdc_buf_printf(buf, ",\"cdc.version\":%u}", tab->version);
-    return buf->failed ? cdc_fail_oom(err) : CDC_OK;
 }
 
 static int put_columns(struct cdc_buf *buf, const struct cdc_table *tab, const char *const *names,
@@ -145,7 +161,9 @@ int cdc_row_schema_text(const char *pipeline_name, const struct cdc_table *tab, 
             cdc_buf_byte(ret, ',');
     }
     cdc_arena_free(arena);
-    return rc == CDC_OK ? put_tail(ret, tab, err) : rc;
+    put_tail(ret, tab);
+    cdc_buf_printf(ret, ",\"cdc.version\":%u}", tab->version);
+    return rc == CDC_OK && ret->failed ? cdc_fail_oom(err) : rc;
 }
 
 int cdc_row_key_schema_text(const char *pipeline_name, const struct cdc_table *tab,
@@ -159,8 +177,11 @@ int cdc_row_key_schema_text(const char *pipeline_name, const struct cdc_table *t
     for (uint16_t i = 0; rc == CDC_OK && i < tab->n_key; i++) {
         if (i)
             cdc_buf_byte(ret, ',');
-        rc = put_column(ret, &tab->cols[tab->key[i]], names[tab->key[i]], err);
+        rc = put_field(ret, &tab->cols[tab->key[i]], names[tab->key[i]], err);
+        put_key(ret, &tab->cols[tab->key[i]]);
     }
     cdc_arena_free(arena);
-    return rc == CDC_OK ? put_tail(ret, tab, err) : rc;
+    put_tail(ret, tab);
+    cdc_buf_byte(ret, '}');
+    return rc == CDC_OK && ret->failed ? cdc_fail_oom(err) : rc;
 }

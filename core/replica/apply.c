@@ -348,12 +348,43 @@ static int apply_soft(struct work *w, struct cdc_error *err)
     return w->moved_away ? keep_moved(w, err) : CDC_OK;
 }
 
-/* The delete means a row that was pushed from this key before; the one that is there stays. */
+/*
+ * Does the delete mean the row that was pushed from this key, and not the one that is there? It
+ * does if it tells the whole old row, and that is the pushed one's. (A key that is checked late
+ * cannot be a replica identity, so such a source sends whole old rows.)
+ */
+static int means_pushed(struct work *w, bool *ret, struct cdc_error *err)
+{
+    size_t n;
+    sqlite3_value *const *vals = rep_kept_find(w->rep->kept, REP_PUSHED, w->tab, w->key, &n);
+    *ret = false;
+    if (!vals || w->unchanged)
+        return CDC_OK;
+    sqlite3_stmt *stmt = NULL;
+    if (rep_prepare(w->rep, "SELECT ?1 IS ?2", &stmt, err))
+        return CDC_FAIL;
+    bool same = true;
+    for (size_t i = 0; i < n && same; i++) {
+        int from = w->tab->from[i];
+        if (from < 0 || w->schema->cols[from].meta != CDC_META_NONE)
+            continue;
+        sqlite3_reset(stmt);
+        sqlite3_bind_value(stmt, 1, vals[i]);
+        same = rep_bind(w->rep, stmt, 2, &w->vals[from], w->schema->cols[from].bits) == SQLITE_OK &&
+               sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_int(stmt, 0);
+    }
+    sqlite3_finalize(stmt);
+    *ret = same;
+    return CDC_OK;
+}
+
+/* The row that is there stays; only its __seq grows, so that a replay of this delete is one. */
 static int step_over(struct work *w, struct cdc_error *err)
 {
     sqlite3_stmt *stmt;
     sqlite3_reset(w->old);
     w->old = NULL;
+    rep_kept_move(w->rep->kept, w->tab, w->key);
     if (rep_table_stmt(w->rep, w->tab, REP_SET_SEQ, &stmt, err) || bind_key(w, stmt, 1, err))
         return CDC_FAIL;
     sqlite3_bind_text(stmt, (int)w->tab->n_key + 1, (const char *)w->seq.p, CDC_SEQ_LEN,
@@ -373,7 +404,10 @@ static int apply_keyed(struct work *w, struct cdc_error *err)
         return CDC_FAIL;
     if (is_replay(w))
         return CDC_OK;
-    if (w->op == CDC_OP_DELETE && w->old_live && rep_kept_move(kept, w->tab, w->key))
+    bool pushed = false;
+    if (w->op == CDC_OP_DELETE && w->old_live && means_pushed(w, &pushed, err))
+        return CDC_FAIL;
+    if (pushed)
         return step_over(w, err);
     find_before(w);
     if (w->insertion && w->old_live && rep_keep(kept, REP_PUSHED, w->tab, w->key, w->old))

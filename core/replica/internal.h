@@ -123,7 +123,7 @@ int rep_keep(struct rep_kept *kept, enum rep_why why, const struct rep_table *ta
 sqlite3_value *const *rep_kept_find(const struct rep_kept *kept, enum rep_why why,
                                     const struct rep_table *tab, struct cdc_slice key,
                                     size_t *ret_n);
-/* Turns a row that was pushed from its key into one that moved away from it. false: none. */
-bool rep_kept_move(struct rep_kept *kept, const struct rep_table *tab, struct cdc_slice key);
+/* Turns the last row that was pushed from this key into one that moved away from it. */
+void rep_kept_move(struct rep_kept *kept, const struct rep_table *tab, struct cdc_slice key);
 
 #endif

@@ -116,10 +116,9 @@ sqlite3_value *const *rep_kept_find(const struct rep_kept *kept, enum rep_why wh
     return row ? row->vals : NULL;
 }
 
-bool rep_kept_move(struct rep_kept *kept, const struct rep_table *tab, struct cdc_slice key)
+void rep_kept_move(struct rep_kept *kept, const struct rep_table *tab, struct cdc_slice key)
 {
     struct kept_row *row = find(kept, REP_PUSHED, tab, key);
     if (row)
         row->why = REP_MOVED;
-    return row != NULL;
 }

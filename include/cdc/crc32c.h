@@ -1,7 +1,7 @@
 /*
  * crc32c.h - CRC-32C (Castagnoli), chained: the guard of a position inside a transaction.
- * A source chains it over the raw rows it has emitted of an open transaction and compares it when it
- * reads them again. Uses the processor's instruction where there is one. Threads: any.
+ * A source chains it over the raw rows it has emitted of an open transaction and compares it when
+ * it reads them again. Uses the processor's instruction where there is one. Threads: any.
  */
 #ifndef CDC_CRC32C_H
 #define CDC_CRC32C_H

@@ -108,13 +108,21 @@ static const struct apply_row key_rows[] = {
      "1,y,20 | 2,x,10 | 9,x,10 !key_change@2"},
     {"swap in one statement",
      SOFT "c 1.1 1 x 10; c 1.2 2 y 20 |"
-          "d 2.1 1 ~ ~ !key_change; c 2.1 2 ~ ~ <1; d 2.2 2 ~ ~ !key_change; c 2.2 1 ~ ~ <2",
+          "d 2.1 1 x 10 !key_change; c 2.1 2 x 10 <1; d 2.2 2 y 20 !key_change; c 2.2 1 y 20 <2",
      "1,y,20 | 2,x,10"},
     {"all keys up by one in one statement",
      SOFT "c 1.1 1 x 10; c 1.2 2 y 20; c 1.3 3 z 30 |"
-          "d 2.1 1 ~ ~ !key_change; c 2.1 2 ~ ~ <1; d 2.2 2 ~ ~ !key_change; c 2.2 3 ~ ~ <2;"
-          "d 2.3 3 ~ ~ !key_change; c 2.3 4 ~ ~ <3",
+          "d 2.1 1 x 10 !key_change; c 2.1 2 x 10 <1; d 2.2 2 y 20 !key_change; c 2.2 3 y 20 <2;"
+          "d 2.3 3 z 30 !key_change; c 2.3 4 z 30 <3",
      "1,x,10 !key_change@2 | 2,x,10 | 3,y,20 | 4,z,30"},
+    {"all keys up by one, rows alike",
+     SOFT "c 1.1 1 x 10; c 1.2 2 x 10 |"
+          "d 2.1 1 x 10 !key_change; c 2.1 2 x 10 <1; d 2.2 2 x 10 !key_change; c 2.2 3 x 10 <2",
+     "1,x,10 !key_change@2 | 2,x,10 | 3,x,10"},
+    {"inserted over, this one deleted", SOFT "c 1.1 1 x 10 | c 2.1 1 y 11; d 2.2 1 y 11",
+     "1,y,11 !delete@2"},
+    {"inserted over, deleted by its key", SOFT "c 1.1 1 x 10 | c 2.1 1 y 11; d 2.2 1 ~ ~",
+     "1,y,11 !delete@2"},
     {"inserted over, the old one deleted", SOFT "c 1.1 1 x 10 | c 2.1 1 y 11; d 2.2 1 x 10",
      "1,y,11"},
     {"and its replay changes nothing",
@@ -141,7 +149,7 @@ static const struct apply_row key_rows[] = {
      "1,y,20 | 2,x,10"},
     {"hard: swap in one statement",
      HARD "c 1.1 1 x 10; c 1.2 2 y 20 |"
-          "d 2.1 1 ~ ~ !key_change; c 2.1 2 ~ ~ <1; d 2.2 2 ~ ~ !key_change; c 2.2 1 ~ ~ <2",
+          "d 2.1 1 x 10 !key_change; c 2.1 2 x 10 <1; d 2.2 2 y 20 !key_change; c 2.2 1 y 20 <2",
      "1,y,20 | 2,x,10"},
     {"text keys",
      "@public.t 1 soft *k:s a:s; c 1.1 one x | d 2.1 one ~ !key_change; c 2.1 two ~ <one",

@@ -12,9 +12,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import collections  # noqa: E402
 import math  # noqa: E402
 
+from sidestream_test import compare, lab, lake  # noqa: E402  (first: it goes into the venv)
+
 import avro.datafile  # noqa: E402
 import avro.io  # noqa: E402
-from sidestream_test import compare, lab, lake  # noqa: E402
 
 BIG = "x" * 100000
 TYPES = {

@@ -246,14 +246,11 @@ def plain(value):
 
 
 def select_list(schema, columns):
-    """What to ask SQL for, so that it comes in the form the lake has: text where the lake has text."""
+    """What to ask SQL for, so that it comes in the form the lake has. Where the lake has text: what the type's output
+    function gives (a cast to text would strip char(n) and add a mask to inet)."""
     kinds = lakes.fields(schema)
-    out = []
-    for c in columns:
-        t = kinds[c]
-        as_text = t == "string"
-        out.append(f'"{c}"::text' if as_text else f'"{c}"')
-    return ", ".join(out)
+    return ", ".join(f'case when "{c}" is not null then format(\'%s\', "{c}") end' if kinds[c] == "string" else f'"{c}"'
+                     for c in columns)
 
 
 def everything(lab, pg, sidecar, oracle, writers=None, tables=None):

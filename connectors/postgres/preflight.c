@@ -1,0 +1,256 @@
+/*
+ * preflight.c - `check`: a finding for each thing that must be so; `drop`: the way out.
+ * Nothing is changed by `check`. What the role may not do itself is told as SQL.
+ */
+#include "postgres.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One row of server facts; the columns in the order of the enum. */
+enum fact_col {
+    F_VERSION,
+    F_WAL,
+    F_ENCODING,
+    F_REPLICATION,
+    F_USER,
+    F_SLOTS,
+    F_MAX_SLOTS,
+    F_SENDERS,
+    F_MAX_SENDERS,
+    F_STANDBY,
+    F_CREATE
+};
+
+static const char facts_sql[] =
+    "SELECT current_setting('server_version'), current_setting('wal_level'),"
+    " current_setting('server_encoding'), r.rolreplication OR r.rolsuper, current_user,"
+    " (SELECT count(*) FROM pg_replication_slots), current_setting('max_replication_slots'),"
+    " (SELECT count(*) FROM pg_stat_replication), current_setting('max_wal_senders'),"
+    " pg_is_in_recovery(), has_database_privilege(current_database(), 'CREATE') "
+    "FROM pg_roles r WHERE r.rolname = current_user";
+
+static void check_limits(const PGresult *res, bool have_slot, struct cdc_report *rep)
+{
+    int slots = atoi(PQgetvalue(res, 0, F_SLOTS)), max = atoi(PQgetvalue(res, 0, F_MAX_SLOTS));
+    int senders = atoi(PQgetvalue(res, 0, F_SENDERS)),
+        top = atoi(PQgetvalue(res, 0, F_MAX_SENDERS));
+    bool full = slots >= max && !have_slot;
+    cdc_report(rep, full ? CDC_BAD : CDC_PASS,
+               full ? "raise max_replication_slots and restart the server, or drop unused slots"
+                    : NULL,
+               "%d of %d replication slots are in use", slots, max);
+    cdc_report(rep, senders >= top ? CDC_WARN : CDC_PASS,
+               senders >= top ? "raise max_wal_senders and restart the server" : NULL,
+               "%d of %d WAL senders are in use", senders, top);
+}
+
+static void check_server(const PGresult *res, struct cdc_report *rep)
+{
+    const char *level = PQgetvalue(res, 0, F_WAL), *user = PQgetvalue(res, 0, F_USER);
+    const char *encoding = PQgetvalue(res, 0, F_ENCODING);
+    bool logical = strcmp(level, "logical") == 0, ascii = strcmp(encoding, "SQL_ASCII") == 0;
+    bool may = PQgetvalue(res, 0, F_REPLICATION)[0] == 't';
+    cdc_report(rep, CDC_PASS, NULL, "PostgreSQL %s%s", PQgetvalue(res, 0, F_VERSION),
+               PQgetvalue(res, 0, F_STANDBY)[0] == 't' ? ", a standby" : "");
+    cdc_report(rep, logical ? CDC_PASS : CDC_BAD,
+               logical ? NULL : "ALTER SYSTEM SET wal_level = logical; then restart the server",
+               "wal_level is %s", level);
+    cdc_report(rep, ascii ? CDC_BAD : CDC_PASS,
+               ascii ? "dump the database and restore it into one with encoding UTF8" : NULL,
+               "the database's encoding is %s", encoding);
+    struct cdc_buf mend = CDC_BUF(512);
+    cdc_buf_str(&mend, "ALTER ROLE ");
+    pgs_ident_put(&mend, user);
+    cdc_buf_str(&mend, " REPLICATION;");
+    cdc_report(rep, may ? CDC_PASS : CDC_BAD, may ? NULL : cdc_buf_cstr(&mend),
+               "role %s %s stream (REPLICATION)", user, may ? "may" : "may not");
+    cdc_buf_done(&mend);
+}
+
+static void check_slot(const struct pgs_server *srv, const struct pgs_slot *slot,
+                       struct cdc_report *rep)
+{
+    char mend[256];
+    snprintf(mend, sizeof mend, "SELECT pg_create_logical_replication_slot('%s', 'pgoutput');",
+             srv->slot);
+    if (!slot->exists)
+        cdc_report(rep, srv->manage == PGS_MANAGE_NONE ? CDC_BAD : CDC_PASS,
+                   srv->manage == PGS_MANAGE_NONE ? mend : NULL, "slot %s does not exist%s",
+                   srv->slot, srv->manage == PGS_MANAGE_NONE ? "" : " yet; the first run makes it");
+    else if (strcmp(slot->plugin, "pgoutput") != 0 || strcmp(slot->database, srv->database) != 0)
+        cdc_report(rep, CDC_BAD, "choose another name with source.slot",
+                   "slot %s is not one of ours (plugin %s, database %s)", srv->slot, slot->plugin,
+                   slot->database);
+    else if (slot->invalid[0] || strcmp(slot->wal_status, "lost") == 0)
+        cdc_report(rep, CDC_BAD, "sidestream drop, then a new start with an empty sink",
+                   "slot %s was invalidated by the server (%s): changes are missing", srv->slot,
+                   slot->invalid[0] ? slot->invalid : slot->wal_status);
+    else
+        cdc_report(rep, strcmp(slot->wal_status, "reserved") == 0 ? CDC_PASS : CDC_WARN,
+                   strcmp(slot->wal_status, "reserved") == 0 ? NULL : "run the pipeline soon",
+                   "slot %s exists (wal_status %s, confirmed " PGS_LSN_FMT ")%s", srv->slot,
+                   slot->wal_status, PGS_LSN(slot->confirmed), slot->active ? ", in use" : "");
+}
+
+static void check_publication(const struct pgs_server *srv, const struct pgs_publication *pub,
+                              const struct pgs_tables *tabs, bool may_create,
+                              struct cdc_report *rep)
+{
+    bool ours = srv->manage == PGS_MANAGE_ALL;
+    struct cdc_buf sql = CDC_BUF((size_t)16 << 20);
+    pgs_publication_sql(srv, tabs, &sql);
+    if (!pub->exists)
+        cdc_report(rep, ours && may_create ? CDC_PASS : CDC_BAD,
+                   ours && may_create ? NULL : cdc_buf_cstr(&sql),
+                   "publication %s does not exist%s", srv->publication,
+                   ours && may_create ? " yet; the first run makes it" : "");
+    else if (!pub->complete || pub->via_root == srv->leaf)
+        cdc_report(rep, CDC_BAD,
+                   srv->leaf
+                       ? "ALTER PUBLICATION ... SET (publish = 'insert, update, delete, truncate',"
+                         " publish_via_partition_root = false);"
+                       : "ALTER PUBLICATION ... SET (publish = 'insert, update, delete, truncate',"
+                         " publish_via_partition_root = true);",
+                   "publication %s leaves out operations or treats partitions otherwise",
+                   srv->publication);
+    else
+        cdc_report(rep, CDC_PASS, NULL, "publication %s exists (owner %s)%s", srv->publication,
+                   pub->owner, pub->all_tables ? ", for all tables" : "");
+    cdc_buf_done(&sql);
+}
+
+static void check_table(const struct pgs_server *srv, const struct pgs_publication *pub,
+                        const struct pgs_table *tab, struct cdc_report *rep)
+{
+    struct cdc_buf why = CDC_BUF(4096), mend = CDC_BUF(4096);
+    if (pgs_table_refused(tab, &why, &mend)) {
+        cdc_report(rep, CDC_BAD, cdc_buf_cstr(&mend), "%s", cdc_buf_cstr(&why));
+    } else if (pub->exists && !tab->published && srv->manage != PGS_MANAGE_ALL) {
+        cdc_buf_str(&mend, "ALTER PUBLICATION ");
+        pgs_ident_put(&mend, srv->publication);
+        cdc_buf_str(&mend, " ADD TABLE ");
+        pgs_table_put(&mend, tab->schema, tab->name);
+        cdc_buf_str(&mend, ";");
+        cdc_report(rep, CDC_BAD, cdc_buf_cstr(&mend), "table %s.%s is not in the publication",
+                   tab->schema, tab->name);
+    } else {
+        cdc_report(rep, CDC_PASS, NULL, "table %s.%s is captured (rule at %s)", tab->schema,
+                   tab->name, tab->rule->where);
+    }
+    cdc_buf_done(&why);
+    cdc_buf_done(&mend);
+}
+
+static void check_tables(const struct pgs_server *srv, const struct pgs_publication *pub,
+                         const struct pgs_tables *tabs, struct cdc_report *rep)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < tabs->n; i++)
+        if (tabs->items[i].rule) {
+            check_table(srv, pub, &tabs->items[i], rep);
+            n++;
+        }
+    if (n == 0)
+        cdc_report(rep, CDC_WARN,
+                   "write the tables' names into capture:", "no table of the database is captured");
+}
+
+static int check_all(struct pgs_server *srv, struct cdc_report *rep, struct cdc_error *err)
+{
+    PGS_CLEAR PGresult *res = NULL;
+    struct pgs_slot slot;
+    struct pgs_publication pub;
+    struct pgs_tables tabs = {.n = 0};
+    if (pgs_query(srv, facts_sql, NULL, &res, err) < 0 || pgs_slot_look(srv, &slot, err) < 0 ||
+        pgs_publication_look(srv, &pub, err) < 0 || pgs_tables_look(srv, &tabs, err) < 0)
+        return CDC_FAIL;
+    check_server(res, rep);
+    check_limits(res, slot.exists, rep);
+    check_slot(srv, &slot, rep);
+    check_publication(srv, &pub, &tabs, PQgetvalue(res, 0, F_CREATE)[0] == 't', rep);
+    check_tables(srv, &pub, &tabs, rep);
+    pgs_tables_done(&tabs);
+    return CDC_OK;
+}
+
+/* A connection that is refused is a finding, not a failure to look. */
+int pgs_check(const struct cdc_config *cfg, struct cdc_report *rep, struct cdc_error *err)
+{
+    struct pgs_server srv;
+    struct cdc_error own = {.message = ""};
+    if (pgs_server_init(&srv, cfg, err) < 0)
+        return CDC_FAIL;
+    int rc = pgs_sql(&srv, &own);
+    if (rc < 0) {
+        cdc_report(rep, CDC_BAD, NULL, "%s", own.message);
+    } else {
+        cdc_report(rep, CDC_PASS, NULL, "connected to database %s", srv.database);
+        rc = check_all(&srv, rep, &own);
+        if (rc < 0)
+            cdc_report(rep, CDC_BAD, NULL, "%s", own.message);
+    }
+    pgs_server_done(&srv);
+    return CDC_OK;
+}
+
+static int drop_slot(struct pgs_server *srv, struct cdc_report *rep, struct cdc_error *err)
+{
+    struct pgs_slot slot;
+    if (pgs_slot_look(srv, &slot, err) < 0)
+        return CDC_FAIL;
+    if (!slot.exists) {
+        cdc_report(rep, CDC_PASS, NULL, "slot %s does not exist", srv->slot);
+        return CDC_OK;
+    }
+    if (slot.active)
+        return cdc_fail(err, CDC_OPERATOR, srv->slot,
+                        "slot \"%s\" is in use by the server's process %d: stop the pipeline first",
+                        srv->slot, slot.pid);
+    if (strcmp(slot.plugin, "pgoutput") != 0 || strcmp(slot.database, srv->database) != 0)
+        return cdc_fail(err, CDC_OPERATOR, srv->slot, "slot \"%s\" is not one of ours", srv->slot);
+    if (pgs_slot_drop(srv, err) < 0)
+        return CDC_FAIL;
+    cdc_report(rep, CDC_PASS, NULL, "slot %s dropped", srv->slot);
+    return CDC_OK;
+}
+
+static int drop_publication(struct pgs_server *srv, struct cdc_report *rep, struct cdc_error *err)
+{
+    struct pgs_publication pub;
+    struct cdc_buf sql = CDC_BUF(512);
+    if (pgs_publication_look(srv, &pub, err) < 0)
+        return CDC_FAIL;
+    if (!pub.exists) {
+        cdc_report(rep, CDC_PASS, NULL, "publication %s does not exist", srv->publication);
+        return CDC_OK;
+    }
+    cdc_buf_str(&sql, "DROP PUBLICATION ");
+    pgs_ident_put(&sql, srv->publication);
+    const char *text = cdc_buf_cstr(&sql);
+    int rc = text ? pgs_execute(srv, text, err) : cdc_fail_oom(err);
+    cdc_buf_done(&sql);
+    if (rc == CDC_OK)
+        cdc_report(rep, CDC_PASS, NULL, "publication %s dropped", srv->publication);
+    return rc;
+}
+
+int pgs_drop(const struct cdc_config *cfg, struct cdc_report *rep, struct cdc_error *err)
+{
+    struct pgs_server srv;
+    if (pgs_server_init(&srv, cfg, err) < 0)
+        return CDC_FAIL;
+    int rc = CDC_OK;
+    if (srv.manage == PGS_MANAGE_NONE)
+        cdc_report(rep, CDC_WARN, NULL, "source.manage is none: slot %s is left as it is",
+                   srv.slot);
+    else
+        rc = drop_slot(&srv, rep, err);
+    if (rc == CDC_OK && srv.manage == PGS_MANAGE_ALL)
+        rc = drop_publication(&srv, rep, err);
+    else if (rc == CDC_OK)
+        cdc_report(rep, CDC_WARN, NULL, "source.manage leaves publication %s as it is",
+                   srv.publication);
+    pgs_server_done(&srv);
+    return rc;
+}

@@ -122,13 +122,13 @@ int lake_point_save(struct lake_store *st, const struct lake_chain *chain, const
 {
     char path[LAKE_PATH_MAX];
     struct cdc_buf buf = CDC_BUF(LAKE_OBJECT_MAX);
-    json_t *out = json_pack(
-        "{s:i,s:I,s:s,s:s,s:I,s:s?,s:I,s:I,s:{s:I,s:I,s:I},s:o}", "v", 1, "seq",
-        (json_int_t)chain->seq, "name", name, "sha256", chain->sha, "epoch",
-        (json_int_t)chain->epoch, "to", chain->to, "data_seq", (json_int_t)chain->data_seq,
-        "data_us", (json_int_t)chain->data_us, "totals", "files", (json_int_t)chain->files,
-        "records", (json_int_t)chain->records, "bytes", (json_int_t)chain->bytes, "map",
-        map_json(&chain->map));
+    json_t *out =
+        json_pack("{s:i,s:I,s:s,s:s,s:I,s:s?,s:I,s:I,s:{s:I,s:I,s:I},s:o}", "v", 1, "seq",
+                  (json_int_t)chain->seq, "name", name, "sha256", chain->sha, "epoch",
+                  (json_int_t)chain->epoch, "to", chain->to, "data_seq",
+                  (json_int_t)chain->data_seq, "data_us", (json_int_t)chain->data_us, "totals",
+                  "files", (json_int_t)chain->files, "records", (json_int_t)chain->records, "bytes",
+                  (json_int_t)chain->bytes, "map", map_json(&chain->map));
     lake_point_path(chain->seq, path);
     int rc = !out || json_dump_callback(out, put_dump, &buf, JSON_COMPACT) < 0
                  ? cdc_fail_oom(err)
@@ -199,8 +199,8 @@ int lake_point_load(struct lake_store *st, uint64_t seq, struct lake_chain *chai
 void lake_hint_save(struct lake_store *st, uint64_t seq, uint64_t point)
 {
     char text[80];
-    int n = snprintf(text, sizeof text, "{\"seq\":%" PRIu64 ",\"checkpoint\":%" PRIu64 "}", seq,
-                     point);
+    int n =
+        snprintf(text, sizeof text, "{\"seq\":%" PRIu64 ",\"checkpoint\":%" PRIu64 "}", seq, point);
     /* Best effort: whoever reads it does without it as well. */
     (void)st->ops->put(st, LAKE_LAST, cdc_slice_of(text, (size_t)n), LAKE_REPLACE, NULL);
 }

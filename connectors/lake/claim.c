@@ -3,9 +3,9 @@
  *
  * Order: look (a folder with other things in it is left alone, not even a lock is put there), then
  * flock on _cdc/lock, then format.json, which is made once and says whose lake it is. A crash
- * between lock and format.json leaves a _cdc without it: made now, unless there are commits, for then
- * format.json was lost.
- * The lock is a courtesy with a good message; safety is the commit log (recover.c).
+ * between lock and format.json leaves a _cdc without it: made now, unless there are commits, for
+ * then format.json was lost. The lock is a courtesy with a good message; safety is the commit log
+ * (recover.c).
  */
 #include "lake.h"
 
@@ -111,8 +111,8 @@ static int take_lock(struct lake *lk, struct cdc_error *err)
                             "the lake is held by %s: one lake has one writer. Stop that one, or "
                             "name another folder as sink.path",
                             text);
-        return cdc_fail(err, CDC_OPERATOR, path, "flock: %s. The lake needs a file system with locks",
-                        strerror(e));
+        return cdc_fail(err, CDC_OPERATOR, path,
+                        "flock: %s. The lake needs a file system with locks", strerror(e));
     }
     gethostname(host, sizeof host - 1);
     int n = snprintf(text, sizeof text, "pid %ld on %s\n", (long)getpid(), host);

@@ -2,9 +2,9 @@
  * commit.c - the commit record: made, and taken apart again (README.md shows one).
  *
  * One JSON object, compact, members in a fixed order. Its bytes are the identity: the next record
- * holds their SHA-256. The checkpoint's delta stands in it as JSON, a deleted key as null (so a value
- * cannot be the JSON null). Members that this version does not know are ignored; a missing or odd one
- * makes the record unreadable. Nothing here does I/O.
+ * holds their SHA-256. The checkpoint's delta stands in it as JSON, a deleted key as null (so a
+ * value cannot be the JSON null). Members that this version does not know are ignored; a missing or
+ * odd one makes the record unreadable. Nothing here does I/O.
  */
 #include "lake.h"
 
@@ -53,8 +53,9 @@ static int delta_json(const struct cdc_map *delta, json_t *out, struct cdc_error
                             key);
         }
         if (json_object_setn_new(out, key, kv->key.len, value) < 0)
-            return cdc_fail(err, CDC_FATAL, "checkpoint", "a key is no UTF-8: a bug, please report "
-                                                          "it");
+            return cdc_fail(err, CDC_FATAL, "checkpoint",
+                            "a key is no UTF-8: a bug, please report "
+                            "it");
     }
     return CDC_OK;
 }
@@ -75,12 +76,11 @@ int lake_commit_make(const struct lake_commit *rec, struct cdc_buf *ret, struct 
     for (size_t i = 0; i < rec->n_files; i++)
         json_array_append_new(files, file_json(&rec->files[i]));
     bool whole = json_array_size(files) == rec->n_files;
-    json_t *out =
-        json_pack("{s:i,s:I,s:s,s:s,s:I,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "v", 1, "seq",
-                  (json_int_t)rec->seq, "prev", rec->prev, "name", rec->name, "epoch",
-                  (json_int_t)rec->epoch, "nonce", rec->nonce, "kind", kinds[rec->kind], "at", at,
-                  "from", text_or_null(rec->from), "to", text_or_null(rec->to), "delta", delta,
-                  "files", files);
+    json_t *out = json_pack("{s:i,s:I,s:s,s:s,s:I,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "v", 1, "seq",
+                            (json_int_t)rec->seq, "prev", rec->prev, "name", rec->name, "epoch",
+                            (json_int_t)rec->epoch, "nonce", rec->nonce, "kind", kinds[rec->kind],
+                            "at", at, "from", text_or_null(rec->from), "to", text_or_null(rec->to),
+                            "delta", delta, "files", files);
     if (rc == CDC_OK && (!out || !whole))
         rc = cdc_fail(err, CDC_FATAL, "commit", "a name or position is no UTF-8, or no memory");
     if (rc == CDC_OK && json_dump_callback(out, put_dump, ret, JSON_COMPACT) < 0)
@@ -214,8 +214,7 @@ static void parse_delta(struct get *get, struct lake_commit *ret)
     }
     json_object_foreach(delta, key, value)
     {
-        char *text =
-            json_is_null(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        char *text = json_is_null(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
         if ((!text && !json_is_null(value)) ||
             cdc_map_put(&ret->delta, cdc_slice_str(key), cdc_slice_str(text)) < 0)
             blame(get, "delta");
@@ -250,8 +249,8 @@ int lake_commit_parse(struct cdc_slice bytes, struct lake_commit *ret, struct cd
 {
     json_error_t why;
     struct lake_commit rec = {0};
-    rec.json = json_loadb((const char *)bytes.p, bytes.len,
-                          JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+    rec.json =
+        json_loadb((const char *)bytes.p, bytes.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
     if (!rec.json)
         return cdc_fail(err, CDC_FATAL, "", "no JSON at byte %d: the commit record is damaged",
                         why.position);

@@ -1,14 +1,14 @@
 /*
  * feed.c - reads a lake back, commit by commit, without a lock (cdc/feed.h).
  *
- * Record n+1 is read when it is there; its number, hash and positions must follow those of record n, so
- * a log that was cut, mixed or rewritten is noticed and not followed. A number that is absent while a
- * later one exists is a hole.
+ * Record n+1 is read when it is there; its number, hash and positions must follow those of record
+ * n, so a log that was cut, mixed or rewritten is noticed and not followed. A number that is absent
+ * while a later one exists is a hole.
  *
- * Rows of a commit come from all its files merged by `__seq`: a heap of cursors, equal numbers in the
- * order of the files. A file is opened only when the merge reaches its seq_min, so the many parts of a
- * large transaction are not all open at once; before its first row is given its size and SHA-256 are
- * compared with the record, so no row of a damaged file is ever given.
+ * Rows of a commit come from all its files merged by `__seq`: a heap of cursors, equal numbers in
+ * the order of the files. A file is opened only when the merge reaches its seq_min, so the many
+ * parts of a large transaction are not all open at once; before its first row is given its size and
+ * SHA-256 are compared with the record, so no row of a damaged file is ever given.
  */
 #define _GNU_SOURCE /* qsort_r */
 #include "lake.h"
@@ -389,7 +389,8 @@ static int no_lake(const char *place, struct cdc_error *err)
                     LAKE_FORMAT);
 }
 
-/* The reader stands behind commit `after`: it must be there, or this is not the lake it has read. */
+/* The reader stands behind commit `after`: it must be there, or this is not the lake it has read.
+ */
 static int stand_behind(struct feed *feed, uint64_t after, struct cdc_error *err)
 {
     struct lake_commit rec;

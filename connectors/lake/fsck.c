@@ -1,13 +1,13 @@
 /*
  * fsck.c - checks a whole lake against its commit log, from the first commit to the last.
  *
- * Three passes. (1) The records by their numbers as listed: holes, JSON, chain, positions, epochs; the
- * deltas are applied as recovery would, and each checkpoint object is compared with the map at its
- * number. (2) With each record its files: size, hash, every row decoded and counted again, the
+ * Three passes. (1) The records by their numbers as listed: holes, JSON, chain, positions, epochs;
+ * the deltas are applied as recovery would, and each checkpoint object is compared with the map at
+ * its number. (2) With each record its files: size, hash, every row decoded and counted again, the
  * schema object, the schema id. (3) All data files in log/: who is named by no record?
  *
- * It goes on behind damage as far as there is sense in it. It takes no lock and may run beside a writer:
- * what the newest epoch has written and not yet committed is not called an orphan.
+ * It goes on behind damage as far as there is sense in it. It takes no lock and may run beside a
+ * writer: what the newest epoch has written and not yet committed is not called an orphan.
  */
 #include "lake.h"
 
@@ -57,9 +57,8 @@ static void tally_row(struct tally *tally, const struct cdc_row_schema *schema,
                                          ? NULL
                                          : &values[schema->meta[CDC_META_DELETE_REASON]];
     struct lake_file *is = &tally->is;
-    const char *at = op->kind == CDC_TEXT && op->len == 1 && op->p[0]
-                         ? strchr(LAKE_OP_IS, op->p[0])
-                         : NULL;
+    const char *at =
+        op->kind == CDC_TEXT && op->len == 1 && op->p[0] ? strchr(LAKE_OP_IS, op->p[0]) : NULL;
     is->records++;
     if (at)
         is->ops[at - LAKE_OP_IS]++;
@@ -146,7 +145,8 @@ static void check_order(struct fsck *fs, const struct lake_file *file)
 {
     struct cdc_slice last = cdc_map_get(&fs->last, file->table);
     if (file->ops[4] == 0 && last.p && strncmp(file->seq_min, (const char *)last.p, last.len) < 0)
-        bad(fs, file->path, "it has rows with a lower __seq than an earlier commit's of that table");
+        bad(fs, file->path,
+            "it has rows with a lower __seq than an earlier commit's of that table");
 }
 
 static int note_order(struct fsck *fs, const struct lake_file *file, struct cdc_error *err)

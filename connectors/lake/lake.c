@@ -1,11 +1,12 @@
 /*
  * lake.c - the lake sink: options, the commit, the ops.
  *
- * A commit: finish and publish the data files, look for a higher epoch, create record head+1. It took
- * place if and only if that record is there with our bytes. A create that finds the number taken, or
- * whose answer was lost, is decided by reading back; if that cannot decide (not there, but perhaps on
- * its way), the commit fails with CDC_REWIND and recovery fences the number.
- * Checkpoint objects and the hint are written after the commit and may fail: it stands without them.
+ * A commit: finish and publish the data files, look for a higher epoch, create record head+1. It
+ * took place if and only if that record is there with our bytes. A create that finds the number
+ * taken, or whose answer was lost, is decided by reading back; if that cannot decide (not there,
+ * but perhaps on its way), the commit fails with CDC_REWIND and recovery fences the number.
+ * Checkpoint objects and the hint are written after the commit and may fail: it stands without
+ * them.
  */
 #include "lake.h"
 
@@ -31,8 +32,9 @@ static const struct cdc_option options[] = {
      .dflt = "0",
      .min = 0,
      .max = 19,
-     .doc = "Compression level: deflate 1 to 12, zstandard 1 to 19; 0 is the codec's default (1 and "
-            "3)."},
+     .doc =
+         "Compression level: deflate 1 to 12, zstandard 1 to 19; 0 is the codec's default (1 and "
+         "3)."},
     {.name = "block_bytes",
      .type = CDC_OPT_SIZE,
      .dflt = "256KiB",
@@ -105,7 +107,8 @@ int lake_new(const struct lake_settings *set, struct lake_store *take_store, str
         take_store->ops->close(take_store);
         return cdc_fail_oom(err);
     }
-    *lk = (struct lake){.base.ops = &cdc_sink_lake, .set = *set, .store = take_store, .lock_fd = -1};
+    *lk =
+        (struct lake){.base.ops = &cdc_sink_lake, .set = *set, .store = take_store, .lock_fd = -1};
     lake_chain_init(&lk->chain);
     lk->open = calloc(LAKE_OPEN_MAX, sizeof(struct lake_out *));
     if (!lk->open) {
@@ -287,8 +290,8 @@ static int put_record(struct lake *lk, struct lake_commit *rec, struct cdc_error
     return rc;
 }
 
-static int lake_commit(struct cdc_sink *snk, const struct cdc_map *delta,
-                       enum cdc_commit_what what, struct cdc_error *err)
+static int lake_commit(struct cdc_sink *snk, const struct cdc_map *delta, enum cdc_commit_what what,
+                       struct cdc_error *err)
 {
     struct lake *lk = (struct lake *)snk;
     if (what == CDC_COMMIT_ALL && lake_out_finish(lk, err) < 0)

@@ -26,10 +26,10 @@
 #define LAKE_OWNERS "_cdc/owner"
 #define LAKE_POINTS "_cdc/checkpoints"
 
-#define LAKE_PATH_MAX 512 /* of a relative path; a table's folder takes at most 200 of it */
-#define LAKE_OPEN_MAX 128 /* data files being written at one time */
-#define LAKE_HELD_MAX ((size_t)16 << 20) /* bytes in their block buffers */
-#define LAKE_BLOCK_MAX ((size_t)1 << 30) /* a block that holds one giant row */
+#define LAKE_PATH_MAX  512 /* of a relative path; a table's folder takes at most 200 of it */
+#define LAKE_OPEN_MAX  128 /* data files being written at one time */
+#define LAKE_HELD_MAX  ((size_t)16 << 20) /* bytes in their block buffers */
+#define LAKE_BLOCK_MAX ((size_t)1 << 30)  /* a block that holds one giant row */
 
 /* ---- names.c: paths, times, hashes ---- */
 
@@ -108,9 +108,9 @@ struct lake_chain {
     uint64_t seq; /* of the last record; 0: none */
     char sha[65]; /* of its bytes; zeros: none */
     uint32_t epoch;
-    char *to; /* owned; NULL: no position yet */
-    uint64_t data_seq; /* of the last record that names files */
-    int64_t data_us;   /* and when it was made */
+    char *to;                       /* owned; NULL: no position yet */
+    uint64_t data_seq;              /* of the last record that names files */
+    int64_t data_us;                /* and when it was made */
     uint64_t records, files, bytes; /* of all data so far */
     struct cdc_map map;
 };
@@ -172,11 +172,11 @@ struct lake_settings {
 struct lake_out {
     struct lake_file file; /* strings owned */
     struct lake_staged *staged;
-    struct cdc_avro_writer *w;   /* NULL: finished */
-    struct cdc_table *tab;       /* referenced while w: the pointer cannot be used again */
-    struct evp_md_ctx_st *sha;   /* of the bytes so far */
-    size_t held;                 /* of the block buffer */
-    uint64_t used;               /* clock of the least recently used */
+    struct cdc_avro_writer *w; /* NULL: finished */
+    struct cdc_table *tab;     /* referenced while w: the pointer cannot be used again */
+    struct evp_md_ctx_st *sha; /* of the bytes so far */
+    size_t held;               /* of the block buffer */
+    uint64_t used;             /* clock of the least recently used */
 };
 
 struct lake {

@@ -3,9 +3,9 @@
  *
  * A table's folder is `<schema>.<table>`, each with the bytes outside [A-Za-z0-9_.-] as %XX (upper
  * case). A dot inside the schema's name is escaped too, so that the first dot is always the one
- * between the two and no two tables share a folder. A name that gets longer than 200 bytes (Cyrillic
- * triples in length) is cut and ends in `~` and 16 digits of the SHA-256 of the whole; `~` is never
- * produced by the escapes, so this cannot meet another table's name either.
+ * between the two and no two tables share a folder. A name that gets longer than 200 bytes
+ * (Cyrillic triples in length) is cut and ends in `~` and 16 digits of the SHA-256 of the whole;
+ * `~` is never produced by the escapes, so this cannot meet another table's name either.
  */
 #include "lake.h"
 

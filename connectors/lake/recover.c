@@ -5,19 +5,20 @@
  *   2 load      newest checkpoint object that the log confirms, then every record after it; the
  *               head is the last record of an unbroken chain
  *   3 epoch     create owner/<max+1>: whoever has a lower one stops at its next commit
- *   4 fence     create record head+1, empty, with our epoch. From then on a delayed or foreign create of
- *               that number can only fail. If the number is taken, an earlier commit has landed
+ *   4 fence     create record head+1, empty, with our epoch. From then on a delayed or foreign
+ * create of that number can only fail. If the number is taken, an earlier commit has landed
  *               meanwhile: it is a valid continuation, so adopt it and fence behind it
- *   5 sweep     only now delete files of lower epochs that no record names. Before the fence a delayed
- *               commit could still name them
+ *   5 sweep     only now delete files of lower epochs that no record names. Before the fence a
+ * delayed commit could still name them
  *
- * A rewind inside one process takes a short cut: if no commit of ours was left in doubt, nobody has a
- * higher epoch and the head is the record that we wrote last, steps 1 to 5 would find what we know.
- * This is what lets a full disk be waited for: nothing needs to be written, and the unnamed files of
- * the failed attempt are deleted, which a new epoch's sweep could only do after writing two objects.
+ * A rewind inside one process takes a short cut: if no commit of ours was left in doubt, nobody has
+ * a higher epoch and the head is the record that we wrote last, steps 1 to 5 would find what we
+ * know. This is what lets a full disk be waited for: nothing needs to be written, and the unnamed
+ * files of the failed attempt are deleted, which a new epoch's sweep could only do after writing
+ * two objects.
  *
- * What is refused (CDC_OPERATOR): a broken chain, a hole in the numbers, a head older than the hint or a
- * checkpoint object says (a restored copy), data files of the last data commit missing or cut.
+ * What is refused (CDC_OPERATOR): a broken chain, a hole in the numbers, a head older than the hint
+ * or a checkpoint object says (a restored copy), data files of the last data commit missing or cut.
  */
 #include "lake.h"
 
@@ -152,8 +153,10 @@ static int check_files(struct lake *lk, struct cdc_error *err)
             rc = cdc_fail(err, CDC_OPERATOR, rec.files[i].path,
                           "commit %" PRIu64 " says %" PRIu64 " bytes, %s: the data file is %s. "
                           "Restore it from a copy of the lake; `sidestream fsck` finds all such",
-                          rec.seq, rec.files[i].bytes, rc == CDC_END ? "it is not there" : "it has "
-                                                                                           "others",
+                          rec.seq, rec.files[i].bytes,
+                          rc == CDC_END ? "it is not there"
+                                        : "it has "
+                                          "others",
                           rc == CDC_END ? "lost" : "cut short or damaged");
     }
     lake_commit_done(&rec);

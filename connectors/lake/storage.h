@@ -6,20 +6,20 @@
  * The one promise all safety rests on: LAKE_CREATE of a name succeeds for at most one caller in the
  * whole world, and once it returned CDC_OK the object survives a power cut.
  *
- * The outcome of a put that fails: action CDC_REWIND says *unknown* (it may have been applied, or may
- * still be); any other action says that it was not applied and never will be. The caller reads back,
- * or fences, before it believes anything.
+ * The outcome of a put that fails: action CDC_REWIND says *unknown* (it may have been applied, or
+ * may still be); any other action says that it was not applied and never will be. The caller reads
+ * back, or fences, before it believes anything.
  *
- * Errors: no room is CDC_RETRY, missing rights are CDC_OPERATOR, a failed fsync is CDC_FATAL and never
- * tried again (the kernel has dropped the pages, facts/lake-registry.md 7.3).
- * Threads: one store, one thread at a time. Ownership: a staged object belongs to who staged it.
+ * Errors: no room is CDC_RETRY, missing rights are CDC_OPERATOR, a failed fsync is CDC_FATAL and
+ * never tried again (the kernel has dropped the pages, facts/lake-registry.md 7.3). Threads: one
+ * store, one thread at a time. Ownership: a staged object belongs to who staged it.
  */
 #ifndef LAKE_STORAGE_H
 #define LAKE_STORAGE_H
 
 #include "cdc/buf.h"
 
-#define LAKE_EXISTS 16 /* outcome of LAKE_CREATE: the name is taken, nothing was written */
+#define LAKE_EXISTS     16 /* outcome of LAKE_CREATE: the name is taken, nothing was written */
 #define LAKE_OBJECT_MAX ((size_t)256 << 20) /* a small object: records, checkpoints, schemas */
 
 enum lake_put { LAKE_CREATE, LAKE_REPLACE }; /* REPLACE: a hint, atomic but perhaps lost */

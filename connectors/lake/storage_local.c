@@ -337,8 +337,8 @@ static void local_release(struct lake_staged *base)
 static int staged_name(const struct local *st, const char *path, char *ret, struct cdc_error *err)
 {
     const char *slash = strrchr(path, '/');
-    int n = snprintf(ret, PATH_MAX, "%s/%.*s.%s.tmp", st->root,
-                     slash ? (int)(slash + 1 - path) : 0, path, slash ? slash + 1 : path);
+    int n = snprintf(ret, PATH_MAX, "%s/%.*s.%s.tmp", st->root, slash ? (int)(slash + 1 - path) : 0,
+                     path, slash ? slash + 1 : path);
     if (n >= 0 && n < PATH_MAX)
         return CDC_OK;
     errno = ENAMETOOLONG;

@@ -1,16 +1,17 @@
 /*
  * write.c - rows into data files, one open file per table and schema text.
  *
- * A row is encoded by its table's plan straight into the block of its file; a full block is compressed
- * and goes out at once. A file that reaches max_file_bytes is finished, and the engine asked for a
- * commit (CDC_FULL); inside one large transaction the next part follows. Finished files wait in
- * lk->done, in the order of finishing, until a record names them; of two parts of one table the
- * earlier is always finished first, which keeps rows of equal `__seq` in order for the feed.
+ * A row is encoded by its table's plan straight into the block of its file; a full block is
+ * compressed and goes out at once. A file that reaches max_file_bytes is finished, and the engine
+ * asked for a commit (CDC_FULL); inside one large transaction the next part follows. Finished files
+ * wait in lk->done, in the order of finishing, until a record names them; of two parts of one table
+ * the earlier is always finished first, which keeps rows of equal `__seq` in order for the feed.
  *
  * Bounds: at most LAKE_OPEN_MAX open files (then the one not used for longest becomes a part of its
  * own), and LAKE_HELD_MAX bytes in block buffers (then the largest block is written early).
  *
- * Files get their final name when they are finished; nobody looks at them before a commit names them.
+ * Files get their final name when they are finished; nobody looks at them before a commit names
+ * them.
  */
 #include "lake.h"
 

@@ -163,7 +163,7 @@ static int follow_timeline(struct pgs_source *src, uint32_t saved, const struct 
                         saved, src->ident.timeline);
     struct cdc_slice number = cdc_map_get(checkpoint, "incarnation");
     char text[24];
-    snprintf(text, sizeof text, "%.*s", (int)number.len, number.p ? (const char *)number.p : "0");
+    snprintf(text, sizeof text, "%.*s", number.p ? (int)number.len : 1, number.p ? (const char *)number.p : "1");
     src->incarnation = (uint32_t)strtoul(text, NULL, 10) + 1;
     src->phase = PGS_SAY_FAILOVER;
     return CDC_OK;

@@ -226,7 +226,7 @@ static int unpublished(struct cdc_error *err)
 static int drain(struct pgs_source *src, struct cdc_batch *batch, struct cdc_error *err)
 {
     src->burst = 0;
-    while (!cdc_batch_full(batch)) {
+    while (batch->n == 0 || !cdc_batch_full(batch)) {
         struct pgs_data data = {.payload = 0};
         int n = PQgetCopyData(src->wal, &data.raw, 1);
         if (src->skipped)

@@ -58,8 +58,8 @@ static void hold(struct fault_world *world, const char *path, struct cdc_slice b
 
 void fault_let_go(struct fault_world *world, struct lake_store *st)
 {
-    world->held_rc = st->ops->put(st, world->held_path,
-                                  cdc_slice_of(world->held, world->held_len), LAKE_CREATE, NULL);
+    world->held_rc = st->ops->put(st, world->held_path, cdc_slice_of(world->held, world->held_len),
+                                  LAKE_CREATE, NULL);
 }
 
 void fault_world_done(struct fault_world *world)

@@ -1,9 +1,10 @@
 /*
- * storage_fault.h - a lake's storage (connectors/lake/storage.h) with faults by script: the double for
- * an object store whose replies get lost, whose requests arrive late, whose disk is full or broken.
+ * storage_fault.h - a lake's storage (connectors/lake/storage.h) with faults by script: the double
+ * for an object store whose replies get lost, whose requests arrive late, whose disk is full or
+ * broken.
  *
- * It stands in front of a real store. The world outlives the store, as a network outlives a process:
- * a create held in it can be let go after a restart.
+ * It stands in front of a real store. The world outlives the store, as a network outlives a
+ * process: a create held in it can be let go after a restart.
  */
 #ifndef TESTS_STORAGE_FAULT_H
 #define TESTS_STORAGE_FAULT_H
@@ -33,8 +34,8 @@ struct fault_world {
     char *held_path;
     uint8_t *held;
     size_t held_len;
-    int held_rc;  /* what applying it gave */
-    int hit;      /* faults that happened */
+    int held_rc;   /* what applying it gave */
+    int hit;       /* faults that happened */
     int publishes; /* calls of publish that reached the store */
 };
 

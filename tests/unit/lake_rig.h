@@ -1,5 +1,6 @@
 /*
- * lake_rig.h - what the tests of the lake share: a folder, a sink on it, rows, and what a reader sees.
+ * lake_rig.h - what the tests of the lake share: a folder, a sink on it, rows, and what a reader
+ * sees.
  *
  * Rows are of tables (id bigint key, word text); a row's id is its number, counted through, and its
  * transaction's place is that number too: so "what the reader sees" is a list of ids in order.
@@ -56,7 +57,8 @@ static inline struct cdc_table *rig_table(const char *schema, const char *name, 
     struct cdc_buf text = CDC_BUF(1 << 20);
     if (cdc_row_schema_text("shop", tab, &text, &err) != CDC_OK)
         fail_msg("%s: %s", err.where, err.message);
-    uint32_t id = 1 + (uint32_t)(lake_hash(schema) ^ lake_hash(name) ^ (uint64_t)version) % 100000;
+    uint32_t id =
+        1 + (uint32_t)(lake_hash(schema) ^ lake_hash(name) ^ (uint64_t)version) % 2000000000;
     struct cdc_schema made = {.text = (char *)text.p, .len = text.len, .id = id};
     char hex[65];
     lake_sha256(cdc_buf_slice(&text), hex);

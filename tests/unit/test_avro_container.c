@@ -11,7 +11,7 @@
 #include "avro_mem.h"
 #include "cm.h"
 
-#define LIMIT ((size_t)1 << 20)
+#define LIMIT ((size_t)1000000) /* no power of two: growing must stop right at it */
 #define SCHEMA                                                                                     \
     "{\"type\":\"record\",\"name\":\"Row\",\"fields\":[{\"name\":\"c\",\"type\":\"string\"}],"     \
     "\"cdc.schema\":\"s\",\"cdc.table\":\"t\",\"cdc.version\":1}"
@@ -176,13 +176,13 @@ static void large_records(void **state)
     enum cdc_codec codec = *(const enum cdc_codec *)*state;
     struct mem mem = {0};
     struct cdc_error err;
-    struct cdc_avro_writer *w = open_writer(&mem, codec, 1000, 2000);
-    assert_int_equal(add(w, 'a', 900, NULL), CDC_OK);
+    struct cdc_avro_writer *w = open_writer(&mem, codec, 10000, 20000);
+    assert_int_equal(add(w, 'a', 9000, NULL), CDC_OK);
     size_t header = mem.buf.len;
-    assert_int_equal(add(w, 'b', 1998, NULL), CDC_OK); /* alone 2000: a block of its own */
+    assert_int_equal(add(w, 'b', 19997, NULL), CDC_OK); /* alone 20000: a block of its own */
     assert_true(mem.buf.len > header);
     assert_int_equal(add(w, 'c', 10, NULL), CDC_OK);
-    assert_int_equal(add(w, 'd', 1999, &err), CDC_FAIL);
+    assert_int_equal(add(w, 'd', 19998, &err), CDC_FAIL);
     assert_int_equal(err.action, CDC_OPERATOR);
     assert_int_equal(add(w, 'e', 100000, &err), CDC_FAIL); /* far beyond */
     assert_int_equal(add(w, 'f', 20, NULL), CDC_OK);
@@ -192,10 +192,10 @@ static void large_records(void **state)
     assert_int_equal(cdc_avro_writer_records(w), 4);
     cdc_avro_writer_free(w);
 
-    static const size_t want[] = {900, 1998, 10, 20};
+    static const size_t want[] = {9000, 19997, 10, 20};
     struct cdc_avro_reader *r;
     const struct cdc_value *v;
-    assert_int_equal(cdc_avro_reader_new(mem_in, &mem, LIMIT, "f", &r, NULL), CDC_OK);
+    assert_int_equal(cdc_avro_reader_new(mem_in, &mem, 20000, "f", &r, NULL), CDC_OK);
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(cdc_avro_reader_row(r, &v, NULL), CDC_OK);
         assert_int_equal(v[0].len, want[i]);
@@ -251,6 +251,22 @@ static void bomb(void **state)
     cdc_buf_done(&mem.buf);
 }
 
+/* A block exactly as long as max_bytes is read; that is what the writer's limit promises. */
+static void at_the_limit(void **state)
+{
+    enum cdc_codec codec = *(const enum cdc_codec *)*state;
+    struct mem mem = {0};
+    struct cdc_error err = {.message = ""};
+    size_t rows;
+    struct cdc_avro_writer *w = open_writer(&mem, codec, LIMIT, LIMIT);
+    assert_int_equal(add(w, 'x', LIMIT - 3, NULL), CDC_OK);
+    assert_int_equal(cdc_avro_writer_flush(w, false, NULL), CDC_OK);
+    cdc_avro_writer_free(w);
+    assert_int_equal(read_bytes(mem.buf.p, mem.buf.len, 0, &rows, &err), CDC_END);
+    assert_int_equal(rows, 1);
+    cdc_buf_done(&mem.buf);
+}
+
 /* Two files made alike have different markers: blocks cannot be mistaken for each other's. */
 static void markers_differ(void **state)
 {
@@ -294,7 +310,7 @@ static const struct row rows[] = {
     {"block: length negative", BLK("\x02\x01"), "length of a block"},
     {"block: length huge", BLK("\x02" HUGE_N), "length of a block"},
     {"block: length above the limit", BLK("\x02\x82\x80\x80\x01"), "length of a block"},
-    {"block: length beyond the file", BLK("\x02\x80\x80\x7e" "abc"), "it ends at byte"},
+    {"block: length beyond the file", BLK("\x02\x80\x80\x3c" "abc"), "it ends at byte"},
     {"block: other marker", BLK("\x02\x02\x00" "0123456789abcdeX"), "sync marker"},
     {"block: rows and no bytes", BLK("\x02\x00" SYNC16), "rows in 0 bytes"},
     {"block: bytes and no rows", BLK("\x00\x02\x00" SYNC16), "bytes and no rows"},
@@ -346,10 +362,11 @@ static void made_up(void **state)
     assert_non_null(strstr(err.message, "f.avro"));
 }
 
-static void (*const each_codec[])(void **) = {round_trip,    every_prefix, every_byte,
-                                              large_records, disk_full,    bomb};
+static void (*const each_codec[])(void **) = {round_trip, every_prefix, every_byte,  large_records,
+                                              disk_full,  bomb,         at_the_limit};
 static const char *const each_name[] = {"round trip",    "every prefix", "every byte",
-                                        "large records", "disk full",    "bomb"};
+                                        "large records", "disk full",    "bomb",
+                                        "at the limit"};
 #define N_EACH (sizeof each_codec / sizeof *each_codec)
 
 int main(void)

@@ -1,5 +1,6 @@
 /*
- * test_lake_commit.c - the commit record: what is made reads back the same; what is not one is refused.
+ * test_lake_commit.c - the commit record: what is made reads back the same; what is not one is
+ * refused.
  */
 #include <stdlib.h>
 
@@ -30,8 +31,8 @@ static const struct parse_row {
     {"idle", IDLE "\"delta\":{\"position\":\"x\"},\"files\":[]}", NULL},
     {"data", DATA FILE_(PATH, OPS, SEQ), NULL},
     {"an unknown member is of a later time", IDLE "\"delta\":{},\"files\":[],\"more\":1}", NULL},
-    {"a message count",
-     DATA FILE_(PATH, "{\"c\":1,\"u\":1,\"d\":0,\"r\":0,\"t\":0,\"m\":1}", SEQ), NULL},
+    {"a message count", DATA FILE_(PATH, "{\"c\":1,\"u\":1,\"d\":0,\"r\":0,\"t\":0,\"m\":1}", SEQ),
+     NULL},
     {"empty", "", "no JSON"},
     {"no object", "[]", "the object"},
     {"a number", "7", "no JSON"},
@@ -130,10 +131,11 @@ static void test_made_reads_back(void **state)
     lake_commit_done(&out);
 
     /* The layout, byte by byte: other programs read this. */
-    static const char begins[] = "{\"v\":1,\"seq\":42,\"prev\":\"" LAKE_ZEROS
-                                 "\",\"name\":\"shop\",\"epoch\":4294967295,\"nonce\":\"00112233445"
-                                 "566778899aabbccddeeff\",\"kind\":\"data\",\"at\":\"2026-11-20T10:0"
-                                 "0:00.000001Z\",\"from\":";
+    static const char begins[] =
+        "{\"v\":1,\"seq\":42,\"prev\":\"" LAKE_ZEROS
+        "\",\"name\":\"shop\",\"epoch\":4294967295,\"nonce\":\"00112233445"
+        "566778899aabbccddeeff\",\"kind\":\"data\",\"at\":\"2026-11-20T10:0"
+        "0:00.000001Z\",\"from\":";
     assert_memory_equal(buf.p, begins, sizeof begins - 1);
     cdc_buf_done(&buf);
     cdc_map_done(&in.delta);

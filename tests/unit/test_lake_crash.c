@@ -1,7 +1,7 @@
 /*
- * test_lake_crash.c - the crash and fault cases of facts/lake-registry.md 7.5, by their numbers. In each
- * the reader must see every committed row once and in order, and recovery must return the position of
- * exactly those rows. (9 and 12 are the source's and the registry's.)
+ * test_lake_crash.c - the crash and fault cases of facts/lake-registry.md 7.5, by their numbers. In
+ * each the reader must see every committed row once and in order, and recovery must return the
+ * position of exactly those rows. (9 and 12 are the source's and the registry's.)
  */
 #include "lake_rig.h"
 

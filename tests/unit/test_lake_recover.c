@@ -1,6 +1,6 @@
 /*
- * test_lake_recover.c - starting: which folders are taken, which refused and with what words; epochs,
- * checkpoint objects, what is swept and what is not.
+ * test_lake_recover.c - starting: which folders are taken, which refused and with what words;
+ * epochs, checkpoint objects, what is swept and what is not.
  */
 #include <fcntl.h>
 #include <sys/file.h>
@@ -38,8 +38,9 @@ static const struct refuse_row {
      "belongs to the pipeline `store`"},
     {"a commit in the middle lost", "rm _cdc/commits/*3.json", 1000, "commit 3 is missing"},
     {"the first commit lost", "rm _cdc/commits/*1.json", 1000, "commit 1 is missing"},
-    {"a commit damaged", "echo '{\"v\":1' > _cdc/commits/*4.json", 1000, "damaged"},
-    {"a commit empty", ": > _cdc/commits/*4.json", 1000, "no JSON"},
+    {"a commit damaged", "echo '{\"v\":1' > _cdc/commits/00000000000000000004.json", 1000,
+     "damaged"},
+    {"a commit empty", ": > _cdc/commits/00000000000000000004.json", 1000, "no JSON"},
     {"a commit changed",
      "sed -i 's/\"public.words\"/\"public.wordz\"/' _cdc/commits/00000000000000000004.json", 1000,
      "prev"},
@@ -193,12 +194,12 @@ static void test_sweep(void **state)
     (void)state;
     static const char make[] =
         "d=$(echo log/public.words/dt=*) && "
-        "touch $d/00000000000000000003-0000000001-0009.0123abcd.avro "      /* unnamed */
-        "$d/.00000000000000000004-0000000001-0009.0123abcd.avro.tmp "       /* staged */
-        "$d/00000000000000000002-0000000001-0009.0123abcd.avro "            /* among named */
-        "$d/00000000000000000003-0000000009-0009.0123abcd.avro "            /* higher epoch */
-        "$d/00000000000000000099-0000000001-0009.0123abcd.avro "            /* above the fence */
-        "$d/notes.txt && mkdir -p log/public.words/dt=2001-01-01 && "       /* not ours */
+        "touch $d/00000000000000000003-0000000001-0009.0123abcd.avro " /* unnamed */
+        "$d/.00000000000000000003-0000000001-0009.0123abcd.avro.tmp "  /* staged */
+        "$d/00000000000000000002-0000000001-0009.0123abcd.avro "       /* among named */
+        "$d/00000000000000000003-0000000009-0009.0123abcd.avro "       /* higher epoch */
+        "$d/00000000000000000099-0000000001-0009.0123abcd.avro "       /* above the fence */
+        "$d/notes.txt && mkdir -p log/public.words/dt=2001-01-01 && "  /* not ours */
         "touch log/public.words/dt=2001-01-01/00000000000000000001-0000000001-0001.0123abcd.avro";
     struct rig rig;
     struct cdc_table *tab = words();

@@ -150,9 +150,9 @@ static void test_replace(void **state)
     struct place at;
     begin(&at);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(at.st->ops->put(at.st, "hint", cdc_slice_str(i ? "b" : "a"), LAKE_REPLACE,
-                                         &at.err),
-                         CDC_OK);
+        assert_int_equal(
+            at.st->ops->put(at.st, "hint", cdc_slice_str(i ? "b" : "a"), LAKE_REPLACE, &at.err),
+            CDC_OK);
     assert_holds(&at, "hint", "b");
     end(&at);
 }

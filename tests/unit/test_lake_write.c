@@ -1,6 +1,6 @@
 /*
- * test_lake_write.c - data files: when they roll, how many are open, what their names and metadata say,
- * what one commit takes with it.
+ * test_lake_write.c - data files: when they roll, how many are open, what their names and metadata
+ * say, what one commit takes with it.
  */
 #include "base/log.h"
 #include "lake_rig.h"

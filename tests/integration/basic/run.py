@@ -77,10 +77,10 @@ OTHER = "create schema typ; create type typ.mood as enum ('sad', 'very happy'); 
 def fill(pg):
     tables = {}
     pg.sql(OTHER + "create schema shop")
-    for i, (kind, values) in enumerate(TYPES.items()):
+    for i, kind in enumerate(TYPES):
         tables[f"shop.t{i:02}"] = kind
-        pg.sql(f"create table shop.t{i:02} (id int primary key, v {kind}); "
-               f"alter table shop.t{i:02} replica identity full")
+    pg.sql("".join(f"create table {t} (id int primary key, v {k}); alter table {t} replica identity full; "
+                   for t, k in tables.items()))
     return tables
 
 

@@ -13,12 +13,6 @@ import time  # noqa: E402
 from sidestream_test import compare, lab, lake, oracle, wait, workload  # noqa: E402
 
 
-def free(path):
-    import os
-    st = os.statvfs(path)
-    return st.f_bavail * st.f_bsize
-
-
 def main(l):
     r = random.Random(l.seed)
     disk = l.tmpfs("600k")
@@ -26,7 +20,7 @@ def main(l):
     pg.sql(workload.SCHEMA)
     car = l.sidecar(pg, sink={"path": str(disk / "lake"), "commit_interval": "50ms"}).start().wait_streaming(pg)
     events = oracle.Oracle(pg, car.slot)
-    writers = workload.Writers(pg, l.seed, 3, pause=0.005).start()
+    writers = workload.Writers(pg, l.seed, 3, pause=0.02).start()
     size = 600
     for round in range(l.rounds or 5):
         stuck(l, car)
@@ -37,7 +31,7 @@ def main(l):
             time.sleep(1)
             assert car.alive(), f"must wait for room, not end with {car.process.returncode}\n{car.log()[-1500:]}"
         commits = len(lake.Lake(car.lake).commits())
-        size += r.randint(100, 700)
+        size += r.randint(3000, 6000)  # room for what gathered meanwhile: it comes in one commit
         subprocess.run(["mount", "-o", f"remount,size={size}k", disk], check=True)
         wait.until("a commit after room was made", lambda: len(lake.Lake(car.lake).commits()) > commits, 45)
         l.step(f"went on with {size} KiB")

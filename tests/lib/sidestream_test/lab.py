@@ -63,8 +63,8 @@ class Lab:
         return {"LD_PRELOAD": str(library), "STALL_FILE": str(flag)}, flag
 
     def close(self):
-        for fn in self.undo:
-            fn()
+        while self.undo:
+            self.undo.pop()()
         for car in self.sidecars:
             car.kill9()
         for pg in self.servers:
@@ -73,8 +73,8 @@ class Lab:
                     pg.stop("immediate", 20)
                 except Exception:
                     pg.crash()
-        for path in self.mounts:
-            subprocess.run(["umount", "-l", path])
+        while self.mounts:
+            subprocess.run(["umount", "-l", self.mounts.pop()])
 
     def keep_logs(self):
         """The logs of a failure go where the driver wants them."""

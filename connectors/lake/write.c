@@ -205,14 +205,17 @@ static int publish(struct lake *lk, struct cdc_error *err)
 {
     struct lake_staged **files = malloc((lk->n_done + 1) * sizeof(struct lake_staged *));
     size_t n = 0;
+    int rc = CDC_OK;
     if (!files)
         return cdc_fail_oom(err);
     for (size_t i = 0; i < lk->n_done; i++)
         if (!lk->done[i]->staged->published)
             files[n++] = lk->done[i]->staged;
-    CDC_POINT("lake.before_publish");
-    int rc = n > 0 ? lk->store->ops->publish(lk->store, files, n, err) : CDC_OK;
-    CDC_POINT("lake.after_publish");
+    if (n > 0) {
+        CDC_POINT("lake.before_publish");
+        rc = lk->store->ops->publish(lk->store, files, n, err);
+        CDC_POINT("lake.after_publish");
+    }
     free(files);
     return rc;
 }

@@ -26,7 +26,7 @@ uint8_t *cdc_buf_grow(struct cdc_buf *buf, size_t n)
         buf->failed = true;
         return NULL;
     }
-    size_t cap = buf->cap ? buf->cap : 256;
+    size_t cap = buf->cap ? buf->cap : buf->max < 256 ? buf->max : 256;
     while (cap < buf->len + n)
         cap = cap > buf->max / 2 ? buf->max : cap * 2;
     uint8_t *p = realloc(buf->p, cap);

@@ -34,6 +34,18 @@ static void test_buf_keeps_its_maximum(void **state)
     cdc_buf_done(&buf);
 }
 
+static void test_buf_small_maximum(void **state)
+{
+    (void)state;
+    struct cdc_buf buf = CDC_BUF(3);
+    cdc_buf_put(&buf, "abc", 3);
+    assert_false(buf.failed);
+    cdc_buf_byte(&buf, 'd');
+    assert_true(buf.failed);
+    assert_int_equal(buf.len, 3);
+    cdc_buf_done(&buf);
+}
+
 static void test_buf_huge_request(void **state)
 {
     (void)state;
@@ -341,6 +353,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buf_keeps_its_maximum),
+        cmocka_unit_test(test_buf_small_maximum),
         cmocka_unit_test(test_buf_huge_request),
         cmocka_unit_test(test_arena_limit_and_reset),
         cmocka_unit_test(test_reader_is_sticky),

@@ -127,6 +127,8 @@ static const struct apply_row key_rows[] = {
      "1,y,11"},
     {"and its replay changes nothing",
      SOFT "c 1.1 1 x 10 | c 2.1 1 y 11; d 2.2 1 x 10 | c 2.1 1 y 11; d 2.2 1 x 10", "1,y,11"},
+    {"pushed is forgotten with its transaction", SOFT "c 1.1 1 x 10 | c 2.1 1 y 11 | d 3.1 1 x 10",
+     "1,x,10 !delete@3"},
     {"in the next transaction it is this one", SOFT "c 1.1 1 x 10 | c 2.1 1 y 11 | d 3.1 1 ~ ~",
      "1,y,11 !delete@3"},
     {"replay of a key change",

@@ -93,7 +93,7 @@ bench: all ## beside pg_recvlogical on the same slot; writes docs/benchmarks.md
 
 lint: ## format, headers alone, include direction, cppcheck, clang-tidy
 	scripts/check-format.sh && scripts/check-headers.sh && scripts/check-includes.sh && \
-	scripts/cppcheck.sh && scripts/tidy.sh
+	scripts/cppcheck.sh && scripts/tidy.sh && scripts/check-shell.sh
 
 format: ## clang-format-14 over the tree
 	clang-format-14 -i $$(git ls-files '*.c' '*.h')

@@ -84,7 +84,7 @@ for part in $parts; do
     say "$part"
     case $part in
     lint)
-        for name in check-format check-headers check-includes cppcheck tidy shellcheck; do
+        for name in check-format check-headers check-includes cppcheck tidy check-shell; do
             check "$name" scripts/$name.sh
         done
         ;;

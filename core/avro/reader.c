@@ -282,7 +282,7 @@ static int next_block(struct cdc_avro_reader *r, struct cdc_error *err)
         return damaged(r, err, "the block at byte %" PRIu64 " claims %" PRId64 " rows", at, count);
     if (take_length(r, "length of a block", r->max_bytes, &len, err) < 0)
         return CDC_FAIL;
-    uint8_t sync[SYNC];
+    uint8_t sync[SYNC] = {0};
     struct cdc_buf mark = {.p = sync, .cap = SYNC, .max = SYNC}; /* never grows */
     cdc_buf_reset(&r->packed);
     if (take(r, &r->packed, len, err) < 0 || take_sync(r, &mark, err) < 0)

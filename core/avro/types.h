@@ -62,7 +62,7 @@ uint16_t cdc_decimal_size(uint8_t precision);
 /* Writes Avro's zig-zag variable-length long; returns where it ends. */
 static inline uint8_t *cdc_zigzag(uint8_t *to, int64_t i)
 {
-    uint64_t n = ((uint64_t)i << 1) ^ (uint64_t)(i >> 63);
+    uint64_t n = ((uint64_t)i << 1) ^ -(uint64_t)(i < 0);
     while (n > 0x7f) {
         *to++ = (uint8_t)(n | 0x80);
         n >>= 7;

@@ -15,7 +15,7 @@ void cdc_crash_init(void)
     const char *spec = getenv("SIDESTREAM_CRASH");
     if (!spec || !*spec || strlen(spec) >= sizeof point)
         return;
-    strcpy(point, spec);
+    memcpy(point, spec, strlen(spec) + 1);
     char *colon = strchr(point, ':');
     int n = 1;
     if (colon) {

@@ -34,7 +34,7 @@ struct cdc_queue *cdc_queue_new(struct cdc_pool *pool)
 /* Under the lock. */
 static void release_all(struct cdc_queue *queue)
 {
-    for (; queue->n > 0; queue->n--) {
+    for (; queue->n > 0 && queue->cap > 0; queue->n--) {
         cdc_batch_unref(queue->ring[queue->head]);
         queue->head = (queue->head + 1) % queue->cap;
     }
@@ -99,7 +99,8 @@ int cdc_queue_push(struct cdc_queue *queue, struct cdc_batch *batch)
 {
     pthread_mutex_lock(&queue->lock);
     int rc = queue->state != OPEN ? CDC_END : CDC_AGAIN;
-    if (rc == CDC_AGAIN && make_room(queue) && cdc_pool_charge(queue->pool, batch) == CDC_OK) {
+    if (rc == CDC_AGAIN && make_room(queue) && queue->cap > 0 &&
+        cdc_pool_charge(queue->pool, batch) == CDC_OK) {
         queue->ring[(queue->head + queue->n++) % queue->cap] = batch;
         pthread_cond_signal(&queue->filled);
         rc = CDC_OK;

@@ -16,11 +16,12 @@ static const char *const mode_names[] = {"soft", "hard", "append"};
 
 static char *with_suffix(const char *name, unsigned n)
 {
-    char *ret = malloc(strlen(name) + 16);
+    size_t size = strlen(name) + 16;
+    char *ret = malloc(size);
     if (ret && n == 1)
-        strcpy(ret, name);
+        snprintf(ret, size, "%s", name);
     else if (ret)
-        sprintf(ret, "%s_%u", name, n);
+        snprintf(ret, size, "%s_%u", name, n);
     return ret;
 }
 

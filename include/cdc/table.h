@@ -56,8 +56,8 @@ struct cdc_table_spec {
     const struct cdc_rule *rule;
 };
 
-#define CDC_COLUMNS_MAX 1664 /* PostgreSQL's own limit; MySQL has 4096 and is refused above this   \
-                              */
+/* PostgreSQL's own limit; MySQL has 4096, and a table above this is refused. */
+#define CDC_COLUMNS_MAX 1664
 
 /*
  * Copies *spec. Where spec->rule names a key, that key replaces the columns' own.

@@ -78,7 +78,8 @@ def report(verdict, label, seconds, output, code):
         lines[0] += next((" " + t for t in reversed(text) if t.startswith("SKIP:")), "")
     elif verdict == "FAIL":
         lines[0] += f": {code if isinstance(code, str) else f'exit {code}'}; logs in {output.parent.relative_to(ROOT)}/"
-        lines += ["    | " + t for t in text[-40:]]
+        seed = next((i for i, t in enumerate(text) if t.startswith("seed ")), len(text))
+        lines += ["    | " + t[:1000] for t in text[max(0, seed - 40):seed + 1] + text[seed + 1:][-20:]]
     with lock:
         print("\n".join(lines), flush=True)
 

@@ -79,7 +79,7 @@ def wrong_configuration(b):
     for old, new, *patterns in (
         ("  path:", "  pahth:", r"config.yaml:10", "pahth", "path"),
         ("snapshot: never", "deletes: soft", r"config.yaml:6", "snapshot"),
-        ("snapshot: never", "snapshot: initial", r"config.yaml:7", "never"),
+        ("snapshot: never", "snapshot: initial", r"config.yaml:6", "never"),
         ("type: lake", "type: lakes", r"config.yaml:9", "lakes", "lake"),
         ("type: postgres", "type: postgers", r"config.yaml:3", "postgres"),
         ("name: shop", "name: Shop!", r"config.yaml:1", "name"),
@@ -125,9 +125,11 @@ def wrong_password(b):
     use(user="cdc", password="right")
     got = b.refused(car, 3, "publication|owner|privilege|permission")
     assert re.search("create publication|owner|grant", got.err, re.I), got.err
-    b.refused(car, 1, "create publication|grant|owner", args=("check", "CONFIG"))
-    # What the check prints as SQL is enough: run it, and the role can capture.
-    pg.sql(f"create publication {car.slot} for table {car.table}; grant usage on schema s{b.n} to cdc; grant select on {car.table} to cdc")
+    told = b.refused(car, 1, "create publication", args=("check", "CONFIG"))
+    # What it prints as SQL is enough: run by the owner, and the role can capture.
+    sql = [line.strip() for line in told.out.splitlines() if re.match(r"\s+(create|grant|alter)\b", line, re.I)]
+    assert sql, told.out
+    pg.each(*sql)
     car.settings["source"]["manage"] = "slot"
     car.write_config()
     car.catch_up()
@@ -184,8 +186,6 @@ def slot_dropped(b):
     b.pg.sql(f"insert into {car.table} values (2, 'lost')")
     b.refused(car, 3, car.slot, "drop|missing|exist|gone")
     assert b.pg.slot(car.slot) is None, "a new slot would hide the gap"
-    b.refused(car, (1, 3), car.slot, args=("check", "CONFIG"))
-
 
 @case
 def slot_foreign(b):
@@ -373,7 +373,7 @@ def corrupt_log(b):
     # One in the middle says something else.
     old = commits[3].read_bytes()
     commits[3].write_bytes(old.replace(b'"epoch":', b'"epoch": '))
-    b.refused(car, 1, commits[4].name + "|" + commits[3].name, args=("fsck", "CONFIG"))
+    b.refused(car, 1, "commit 5", args=("fsck", "CONFIG"))
     commits[3].write_bytes(old)
     # One is missing.
     commits[3].rename(car.lake / "away")
@@ -426,7 +426,7 @@ def lake_restored(b):
     car.catch_up()
     shutil.rmtree(car.lake)
     (car.folder / "copy").rename(car.lake)
-    b.refused(car, 3, car.slot, "gap|older|before|behind|released")
+    b.refused(car, 3, car.slot, "past our position")
 
 
 def main(l):

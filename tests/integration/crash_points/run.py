@@ -30,6 +30,8 @@ POINTS = {
     "lake.before_fence": "first start",
     "lake.after_fence": "first start",
     "lake.checkpoint": "thousand",
+    "postgres.creating": "first",
+    "postgres.publication_made": "first",
     "postgres.slot_made": "first",
     "postgres.publication_altered": "table",
     "replica.before_commit": "replica",

@@ -111,7 +111,7 @@ def run(main):
         traceback.print_exc()
         print(f"seed {lab.seed}")
         lab.close()
-        for car in lab.sidecars:
+        for car in lab.sidecars[-2:]:
             print(f"---- end of {car.log_path}\n{car.log()[-3000:]}")
         lab.keep_logs()
         sys.exit(1)

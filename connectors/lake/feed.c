@@ -22,6 +22,7 @@
 #define CHUNK ((size_t)256 << 10)
 
 struct cursor {
+    enum cdc_deletes deletes;
     struct lake_input in;
     struct cdc_avro_reader *reader;
     const struct cdc_row_schema *schema;
@@ -136,6 +137,15 @@ static int cursor_step(struct cursor *cur, struct cdc_error *err)
     return CDC_OK;
 }
 
+/* What a consumer does with deletes, as the rule of the time said (metadata cdc.deletes). */
+static enum cdc_deletes deletes_of(const struct cdc_avro_reader *reader)
+{
+    struct cdc_slice text = cdc_avro_reader_meta(reader, "cdc.deletes");
+    if (cdc_slice_eq(text, cdc_slice_str("hard")))
+        return CDC_DELETES_HARD;
+    return cdc_slice_eq(text, cdc_slice_str("append")) ? CDC_DELETES_APPEND : CDC_DELETES_SOFT;
+}
+
 static int cursor_new(struct feed *feed, size_t file, struct cursor **ret, struct cdc_error *err)
 {
     struct cursor *cur = calloc(1, sizeof *cur);
@@ -150,8 +160,10 @@ static int cursor_new(struct feed *feed, size_t file, struct cursor **ret, struc
         rc = cdc_avro_reader_schema(cur->reader, &cur->schema, err);
     if (rc == CDC_OK && cur->schema->meta[CDC_META_SEQ] < 0)
         rc = damage(err, cur->in.file, "its schema has no __seq");
-    if (rc == CDC_OK)
+    if (rc == CDC_OK) {
+        cur->deletes = deletes_of(cur->reader);
         rc = cursor_step(cur, err);
+    }
     if (rc != CDC_OK) {
         cursor_free(cur);
         return rc;
@@ -271,7 +283,9 @@ static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_ro
         return CDC_FAIL;
     if (feed->n_heap == 0)
         return CDC_END;
-    *ret = (struct cdc_feed_row){.schema = feed->heap[0]->schema, .values = feed->heap[0]->values};
+    const struct cursor *cur = feed->heap[0];
+    *ret = (struct cdc_feed_row){
+        .schema = cur->schema, .values = cur->values, .deletes = cur->deletes};
     feed->moved = true;
     return CDC_OK;
 }

@@ -252,7 +252,7 @@ static const struct row {
      {"INSERT INTO \"S.x\".\"T \"\"q'\" VALUES (1, 'a')",
       "UPDATE \"S.x\".\"T \"\"q'\" SET \"Id 1\" = 2"},
      "c1 S.x.T \"q' (1, a).\nu1 S.x.T \"q' moved (1, -) -> (2, a).\n",
-     "  - {tables: '*', snapshot: never}\n",
+     "  - {tables: '*.*', snapshot: never}\n",
      "publication: 'My \"Pub''s'"},
     {"generated columns are not sent",
      "CREATE TABLE t (id int PRIMARY KEY, a int, g int GENERATED ALWAYS AS (a * 2) STORED)",

@@ -260,6 +260,21 @@ static void test_7_zombie_meets_the_fence(void **state)
     end(&rig, tab);
 }
 
+/* A higher epoch alone, its fence not yet made, ends the older one: else it could win for ever. */
+static void test_8_zombie_stops_at_a_higher_epoch(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct cdc_table *tab = begin(&rig);
+    assert_int_equal(rig_shell(&rig, "touch ", "_cdc/owner/0000000002.json"), 0);
+    rig_must(&rig, rig_write(&rig, tab, 3));
+    assert_int_equal(rig_commit(&rig, "five"), CDC_FAIL);
+    assert_int_equal(rig.err.action, CDC_OPERATOR);
+    assert_int_equal(rig_count(&rig, "-path '*" COMMIT_3 "*'"), 0);
+    rig_sees(&rig, 2);
+    end(&rig, tab);
+}
+
 /* It gets its commit in between our look for the head and our fence; then it stops. */
 static void test_8_zombie_wins_one_number(void **state)
 {
@@ -464,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_6_rewind_in_process_fences_the_delayed_commit),
         cmocka_unit_test(test_7_zombie_stops_unacked),
         cmocka_unit_test(test_7_zombie_meets_the_fence),
+        cmocka_unit_test(test_8_zombie_stops_at_a_higher_epoch),
         cmocka_unit_test(test_8_zombie_wins_one_number),
         cmocka_unit_test(test_10_disk_full_in_data),
         cmocka_unit_test(test_10_disk_full_in_publish),

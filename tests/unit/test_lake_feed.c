@@ -78,6 +78,38 @@ static void test_equal_numbers_keep_their_order(void **state)
     rig_done(&rig);
 }
 
+/* The `t`s of one TRUNCATE share a number, in files of two tables: as they were written. */
+static void test_equal_numbers_of_two_files(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct cdc_table *tabs[] = {rig_table("public", "b", 1), rig_table("public", "a", 1)};
+    struct cdc_feed *feed = NULL;
+    struct cdc_feed_commit at;
+    struct cdc_feed_row row;
+    rig_init(&rig);
+    rig_start(&rig);
+    struct cdc_batch *batch = cdc_pool_batch(rig.pool);
+    for (int i = 0; i < 2; i++) {
+        rig_change(batch, tabs[i], 1);
+        batch->changes[i].op = CDC_OP_RANGE;
+        batch->changes[i].after = NULL;
+    }
+    rig_must(&rig, cdc_sink_lake.write(&rig.lk->base, batch, &rig.err));
+    cdc_batch_unref(batch);
+    rig_must(&rig, rig_commit(&rig, "all"));
+    open_feed(&rig, 1, &feed);
+    assert_int_equal(lake_feed.commit(feed, &at, &rig.err), CDC_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(lake_feed.row(feed, NULL, &row, &rig.err), CDC_OK);
+        assert_string_equal(row.schema->table_name, i ? "a" : "b");
+        cdc_table_unref(tabs[i]);
+    }
+    assert_int_equal(lake_feed.row(feed, NULL, &row, &rig.err), CDC_END);
+    lake_feed.close(feed);
+    rig_done(&rig);
+}
+
 static void test_one_table(void **state)
 {
     (void)state;
@@ -207,7 +239,7 @@ static void test_knows(void **state)
 int main(void)
 {
     cdc_log_setup(CDC_LOG_ERROR, false, "test");
-    struct CMUnitTest tests[CM_COUNT(refuse_rows) + 5];
+    struct CMUnitTest tests[CM_COUNT(refuse_rows) + 6];
     const struct CMUnitTest fixed[] = {
         cmocka_unit_test(test_merges_by_seq), cmocka_unit_test(test_equal_numbers_keep_their_order),
         cmocka_unit_test(test_one_table),     cmocka_unit_test(test_skips_and_follows),

@@ -239,7 +239,29 @@ static void test_no_sweep_without_a_fence(void **state)
     rig_done(&rig);
 }
 
-/* The map of a thousand keys comes back the same through deltas and through checkpoint objects. */
+/* Pending files older than the newest checkpoint object: commits of keys alone came in between. */
+static void test_sweep_behind_a_checkpoint_object(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct cdc_table *tab = words();
+    rig_init(&rig);
+    rig.set.checkpoint_every = 2;
+    rig_start(&rig);
+    rig_must(&rig, rig_write(&rig, tab, 5));
+    rig_must(&rig, lake_out_finish(rig.lk, &rig.err));
+    for (int i = 0; i < 4; i++)
+        rig_must(&rig, rig_commit_of(&rig, "keys", NULL, CDC_COMMIT_KEYS));
+    assert_int_equal(rig.lk->point, 4);
+    rig_kill(&rig);
+    assert_int_equal(rig_count(&rig, "-name '00000000000000000002-*.avro'"), 1);
+    rig_start(&rig);
+    assert_int_equal(rig_count(&rig, "-name '*.avro'"), 0);
+    cdc_table_unref(tab);
+    rig_done(&rig);
+}
+
+/* The map comes back the same through deltas and through checkpoint objects. */
 static void test_checkpoint_objects(void **state)
 {
     (void)state;
@@ -265,13 +287,14 @@ static void test_checkpoint_objects(void **state)
 int main(void)
 {
     cdc_log_setup(CDC_LOG_ERROR, false, "test");
-    struct CMUnitTest tests[CM_COUNT(refuse_rows) + CM_COUNT(folder_rows) + 6];
+    struct CMUnitTest tests[CM_COUNT(refuse_rows) + CM_COUNT(folder_rows) + 7];
     const struct CMUnitTest fixed[] = {
         cmocka_unit_test(test_a_second_instance_is_refused_by_pid),
         cmocka_unit_test(test_rewind_keeps_the_epoch),
         cmocka_unit_test(test_rewind_sees_another_writer),
         cmocka_unit_test(test_sweep),
         cmocka_unit_test(test_no_sweep_without_a_fence),
+        cmocka_unit_test(test_sweep_behind_a_checkpoint_object),
         cmocka_unit_test(test_checkpoint_objects),
     };
     struct CMUnitTest *to = CM_ROWS(tests, test_start, refuse_rows);

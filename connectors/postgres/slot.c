@@ -140,11 +140,14 @@ static int follow_timeline(struct pgs_source *src, uint32_t saved, const struct 
 {
     char sql[64];
     uint64_t lsn;
+    PGS_CLEAR PGresult *res = NULL;
     snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, src->ident.timeline);
-    PGS_CLEAR PGresult *res = PQexec(src->wal, sql);
-    if (PQresultStatus(res) != PGRES_TUPLES_OK)
-        return pgs_fail(src->wal, res, NULL, err);
-    if (switch_lsn(PQgetvalue(res, 0, 1), saved, &lsn) < 0)
+    if (src->ident.timeline > saved) { /* the first one has no history */
+        res = PQexec(src->wal, sql);
+        if (PQresultStatus(res) != PGRES_TUPLES_OK)
+            return pgs_fail(src->wal, res, NULL, err);
+    }
+    if (!res || switch_lsn(PQgetvalue(res, 0, 1), saved, &lsn) < 0)
         return cdc_fail(err, CDC_OPERATOR, "postgres",
                         "the server is on timeline %" PRIu32
                         ", which does not descend from %" PRIu32
@@ -163,7 +166,8 @@ static int follow_timeline(struct pgs_source *src, uint32_t saved, const struct 
                         saved, src->ident.timeline);
     struct cdc_slice number = cdc_map_get(checkpoint, "incarnation");
     char text[24];
-    snprintf(text, sizeof text, "%.*s", number.p ? (int)number.len : 1, number.p ? (const char *)number.p : "1");
+    snprintf(text, sizeof text, "%.*s", number.p ? (int)number.len : 1,
+             number.p ? (const char *)number.p : "1");
     src->incarnation = (uint32_t)strtoul(text, NULL, 10) + 1;
     src->phase = PGS_SAY_FAILOVER;
     return CDC_OK;

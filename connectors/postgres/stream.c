@@ -62,6 +62,8 @@ int pgs_stream_status(struct pgs_source *src, bool ask, struct cdc_error *err)
 {
     uint8_t msg[34] = {'r'};
     uint64_t lsn = src->flush < src->received ? src->flush : src->received;
+    if (src->resume.kind != PGS_POS_NONE)
+        lsn = 0; /* the slot stays where it is until we know that this is our server */
     put64(msg + 1, lsn);
     put64(msg + 9, lsn);
     put64(msg + 17, lsn);

@@ -33,9 +33,16 @@ struct live {
 
 static int live_serial;
 
+static inline void live_quiet(void *arg, const char *text)
+{
+    (void)arg;
+    (void)text;
+}
+
 static inline PGresult *run(const char *url, const char *sql)
 {
     PGconn *conn = PQconnectdb(url);
+    PQsetNoticeProcessor(conn, live_quiet, NULL);
     PGresult *res = PQexec(conn, sql);
     ExecStatusType status = PQresultStatus(res);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)

@@ -241,8 +241,11 @@ int main(void)
     cdc_log_setup(CDC_LOG_ERROR, false, "test");
     struct CMUnitTest tests[CM_COUNT(refuse_rows) + 6];
     const struct CMUnitTest fixed[] = {
-        cmocka_unit_test(test_merges_by_seq), cmocka_unit_test(test_equal_numbers_keep_their_order),
-        cmocka_unit_test(test_one_table),     cmocka_unit_test(test_skips_and_follows),
+        cmocka_unit_test(test_merges_by_seq),
+        cmocka_unit_test(test_equal_numbers_keep_their_order),
+        cmocka_unit_test(test_one_table),
+        cmocka_unit_test(test_equal_numbers_of_two_files),
+        cmocka_unit_test(test_skips_and_follows),
         cmocka_unit_test(test_knows),
     };
     struct CMUnitTest *to = CM_ROWS(tests, test_refuse, refuse_rows);

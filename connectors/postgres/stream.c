@@ -316,24 +316,25 @@ static bool idle_due(const struct pgs_source *src, int64_t now)
         return true;
     if (src->reply && src->flush < src->wal_end && !src->asked_us)
         return true;
+    if (src->big && src->wal_end >= src->head.end)
+        return true;
     if (lsn <= src->told)
         return false;
-    return src->big || now - src->idle_told_us >= IDLE_US || lsn - src->told >= IDLE_BYTES;
+    return now - src->idle_told_us >= IDLE_US || lsn - src->told >= IDLE_BYTES;
 }
 
 static int hand_over_idle(struct pgs_source *src, struct cdc_batch *batch, int64_t now,
                           struct cdc_error *err)
 {
-    bool urgent = src->reply || (src->big && src->wal_end > src->head.end);
-    if (src->wal_end > src->head.end || (src->reply && src->wal_end == src->head.end))
+    bool urgent = src->reply || src->big;
+    if (src->wal_end > src->head.end || (urgent && src->wal_end == src->head.end))
         src->head =
             (struct pgs_pos){.kind = PGS_POS_IDLE, .commit = src->wal_end, .end = src->wal_end};
     if (src->reply) {
         src->asked_us = now;
         src->asked_lsn = src->head.commit;
     }
-    if (urgent)
-        src->big = false;
+    src->big = false;
     src->idle_told_us = now;
     if (hand_over(src, batch, err) < 0)
         return CDC_FAIL;

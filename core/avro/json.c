@@ -90,7 +90,7 @@ static void put_base64(struct cdc_buf *buf, struct cdc_slice bytes)
 /* The shortest digits that give the same number again. */
 static void put_finite(struct cdc_buf *buf, double f, uint8_t bits)
 {
-    char text[32];
+    char text[400]; /* what the compiler thinks %.17g could take */
     int most = bits == 32 ? 9 : 17;
     for (int digits = bits == 32 ? 6 : 15; digits <= most; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, f);

@@ -163,9 +163,11 @@ def table(results, rows):
 def machine(pg):
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown CPU")
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run(["git", "-C", ROOT, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout.strip()
     version = pg.value("show server_version").split()[0]
     return (f"{model}, {os.cpu_count()} cores, {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') >> 30} GiB, Linux "
-            f"{platform.release()}; PostgreSQL {version} on the same machine, unix socket, fsync off; commit {commit or 'none yet'}; "
+            f"{platform.release()}; PostgreSQL {version} on the same machine, unix socket, fsync off; commit {commit or 'none yet'}"
+            f"{' with changes' if changed else ''}; load average {os.getloadavg()[0]:.1f} before the start; "
             f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}")
 
 

@@ -98,7 +98,7 @@ progress() {
     local w placed total=$((2 * orders))
     for w in "${workers[@]}"; do
         while kill -0 "$w" 2>/dev/null; do
-            placed=$(sql -c "select coalesce(sum(n_tup_ins), 0) from pg_stat_user_tables where relname = 'orders'")
+            placed=$(sql -c "select coalesce(max(id), 0) from shop.orders")
             note "about $placed of $total orders placed, $(commits) commits in the lake"
             sleep 1
         done
@@ -122,10 +122,11 @@ say "a column is added while it is away, and the sidecar started again"
 sql -c "alter table shop.customers add column points int"
 start_sidecar
 progress
-sql -c "update shop.customers set points = 10 * (id % 7), updated_at = now() where id % 3 = 0"
+sql -c "update shop.customers set points = 10 * (id % 7), updated_at = now()"
 session 0 $((orders / 2 + 1)) "$orders"
 session 1 $((orders / 2 + 1)) "$orders"
 progress
+sql -c "delete from shop.customers where id % 40 = 7"
 
 say "business is over: SIGTERM, and what is left is drained"
 kill "$sidecar"
@@ -139,10 +140,15 @@ say "building the replica (SQLite) out of the lake"
 db() { sqlite3 -readonly "$out/replica.db" "$@"; }
 say "two tables as a consumer sees them"
 echo
-db -box "select id, name, city, points, __deleted as deleted, substr(__deleted_at, 1, 19) as deleted_at
-  from \"shop.customers\" order by __deleted desc, __seq desc limit 8"
-db -box "select id, customer_id, status, total, __deleted as deleted, __op as last, substr(__updated_at, 1, 19) as updated_at
-  from \"shop.orders\" order by __deleted desc, __seq desc limit 8"
+newest() { # TABLE COLUMNS: the last rows that live, and the last that were deleted
+    db -box "select $2, __deleted as deleted, substr(__deleted_at, 12, 8) as deleted_at, substr(__updated_at, 12, 8) as updated_at from (
+      select * from (select * from \"$1\" where not __deleted order by __seq desc limit 5)
+      union all select * from (select * from \"$1\" where __deleted order by __seq desc limit 4))"
+}
+note shop.customers
+newest shop.customers "id, name, city, points"
+note shop.orders
+newest shop.orders "id, customer_id, status, total"
 echo
 note "deleted rows stay, marked and with their last known values"
 

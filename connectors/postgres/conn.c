@@ -339,7 +339,12 @@ int pgs_sql(struct pgs_server *srv, struct cdc_error *err)
     if (srv->sql && PQstatus(srv->sql) == CONNECTION_OK)
         return CDC_OK;
     pgs_sql_close(srv);
-    return pgs_connect(srv, false, &srv->sql, err);
+    if (pgs_connect(srv, false, &srv->sql, err) < 0)
+        return CDC_FAIL;
+    /* Some questions wait behind the application's DDL: not longer than the walsender can be alone.
+     */
+    PGS_CLEAR PGresult *res = PQexec(srv->sql, "SET statement_timeout = '10s'");
+    return PQresultStatus(res) == PGRES_COMMAND_OK ? CDC_OK : pgs_fail(srv->sql, res, NULL, err);
 }
 
 void pgs_sql_close(struct pgs_server *srv)
@@ -389,7 +394,7 @@ bool pgs_stopping(const struct pgs_server *srv)
     param(&par, "connect_timeout", "2");
     param(&par, "sslmode", "disable");
     param(&par, "gssencmode", "disable");
-    param(&par, "passfile", "/dev/null");
+    param(&par, "passfile", "/nonexistent"); /* nothing is read, nothing said */
     return PQpingParams(par.key, par.val, 0) == PQPING_REJECT;
 }
 

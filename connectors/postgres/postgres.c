@@ -331,6 +331,8 @@ static int pgs_ack(struct cdc_source *base, struct cdc_slice committed, struct c
         src->flush = pos.commit;
     if (src->asked_us && src->flush >= src->asked_lsn)
         src->asked_us = 0;
+    if (src->flush >= src->wal_end)
+        src->reply = false;
     return pgs_stream_status(src, false, err);
 }
 

@@ -151,8 +151,11 @@ struct pgs_source {
     int64_t asked_us;  /* an urgent idle position is out since; 0: none */
     uint64_t asked_lsn;
     int64_t status_due_us, idle_told_us, watch_us, ping_us, poll_us;
-    size_t burst; /* messages that the last drain gave */
-    bool local;   /* unix socket */
+    size_t burst;     /* messages that the last drain gave */
+    unsigned quick;   /* short waits in a row */
+    bool local;       /* unix socket */
+    char notice[160]; /* the server's last, and when it was logged */
+    int64_t notice_us;
     bool skipped; /* the server said that it skips the publication (18) */
     bool due;     /* head moved over emitted rows and has not been told */
 };

@@ -53,7 +53,7 @@ static PGresult *ask(struct pgs_source *src, const char *sql, const char *const 
         return NULL;
     if (pgs_query(&src->srv, sql, args, &res, NULL) < 0)
         res = NULL;
-    if (pgs_execute(&src->srv, "RESET statement_timeout", NULL) < 0)
+    if (pgs_execute(&src->srv, "SET statement_timeout = '10s'", NULL) < 0)
         pgs_sql_close(&src->srv);
     return res;
 }

@@ -32,7 +32,9 @@
 #include <unistd.h>
 
 #define EPOCH_US    946684800000000
-#define BUSY        32      /* messages in one drain that mean more is on its way */
+#define BUSY        32 /* messages in one drain that mean more is on its way */
+#define QUICK       4  /* so many short waits in a row mean the same */
+#define PAUSE_US    200
 #define HOLD_US     2000    /* under load a batch waits so long for more */
 #define SLICE_US    1000000 /* nothing is waited for longer in one piece */
 #define CATCH_UP_US 100000
@@ -42,6 +44,7 @@
 #define PING_US     2000000
 #define WATCH_US    60000000
 #define SQL_IDLE_US 10000000
+#define NOTICE_US   60000000
 #define START_TRIES 10
 
 static void put64(uint8_t *to, uint64_t val)
@@ -76,14 +79,26 @@ int pgs_stream_status(struct pgs_source *src, bool ask, struct cdc_error *err)
     return CDC_OK;
 }
 
-/* PostgreSQL 18 tells with a warning (SQLSTATE 55000) that it goes on without the publication. */
+/*
+ * PostgreSQL 18 tells only with a warning (SQLSTATE 55000, naming it) that it goes on without the
+ * publication. 17 and newer warn with each look when synchronized_standby_slots cannot be
+ * satisfied, and hold the stream back; so the same words are logged once a minute.
+ */
 static void on_notice(void *arg, const PGresult *res)
 {
     struct pgs_source *src = arg;
     const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-    if (pgs_state_is(res, "55000"))
+    int64_t now = cdc_mono_us();
+    if (!text)
+        return;
+    if (pgs_state_is(res, "55000") && strstr(text, src->srv.publication) &&
+        !strstr(text, "synchronized_standby_slots"))
         src->skipped = true;
-    cdc_log(CDC_LOG_WARN, "postgres: the server says: %s", text ? text : "");
+    if (strncmp(src->notice, text, sizeof src->notice - 1) == 0 && now - src->notice_us < NOTICE_US)
+        return;
+    snprintf(src->notice, sizeof src->notice, "%s", text);
+    src->notice_us = now;
+    cdc_log(CDC_LOG_WARN, "postgres: the server says: %s", text);
 }
 
 static bool is_local(PGconn *conn)
@@ -188,7 +203,7 @@ static int on_keepalive(struct pgs_source *src, const struct pgs_frame *frame,
             PGS_LSN(src->resume.commit), src->resume.xid);
     if (!frame->reply)
         return CDC_OK;
-    src->reply = true;
+    src->reply = src->flush < src->wal_end;
     return pgs_stream_status(src, false, err);
 }
 
@@ -251,7 +266,7 @@ static int drain(struct pgs_source *src, struct cdc_batch *batch, struct cdc_err
 
 static int consume(struct pgs_source *src, struct cdc_error *err)
 {
-    int times = src->local && src->burst >= BUSY ? 8 : 1;
+    int times = src->local && (src->burst >= BUSY || src->quick >= QUICK) ? 8 : 1;
     for (int i = 0; i < times; i++) {
         int waiting = 1;
         if (i > 0 && ioctl(PQsocket(src->wal), FIONREAD, &waiting) == 0 && waiting == 0)
@@ -334,7 +349,7 @@ static int hand_over_idle(struct pgs_source *src, struct cdc_batch *batch, int64
         src->asked_us = now;
         src->asked_lsn = src->head.commit;
     }
-    src->big = false;
+    src->big = src->big && src->head.kind != PGS_POS_IDLE;
     src->idle_told_us = now;
     if (hand_over(src, batch, err) < 0)
         return CDC_FAIL;
@@ -392,21 +407,31 @@ static int64_t earlier(int64_t a, int64_t b)
 static int64_t wait_until(const struct pgs_source *src, int64_t deadline_us)
 {
     int64_t until = earlier(deadline_us, src->status_due_us);
-    if (src->wal_end > src->told || src->head.end > src->told)
+    if (at_rest(src) && (src->wal_end > src->told || src->head.end > src->told))
         until = earlier(until, src->idle_told_us + IDLE_US);
     return until;
 }
 
-/* More is coming: let it gather. Otherwise wait for it. True: woken by pgs_wake. */
+/*
+ * More is coming: let it gather. Otherwise wait for it. True: woken by pgs_wake.
+ * More is coming when the last drain gave much, or when some waits in a row were short: then the
+ * server sends rows faster than we sleep, one by one. (A transaction of one row takes three waits
+ * at most.)
+ */
 static bool pause_or_wait(struct pgs_source *src, int64_t deadline_us)
 {
-    if (src->burst >= BUSY) {
-        nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    if (src->burst == 0 && src->quick >= QUICK)
+        src->quick = 0; /* the pause brought nothing */
+    if (src->burst >= BUSY || src->quick >= QUICK) {
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_US * 1000}, NULL);
         return false;
     }
     int pending = PQflush(src->wal);
-    return pgs_wait(src, PQsocket(src->wal), (short)(POLLIN | (pending > 0 ? POLLOUT : 0)),
-                    wait_until(src, deadline_us));
+    int64_t start = cdc_mono_us();
+    bool woken = pgs_wait(src, PQsocket(src->wal), (short)(POLLIN | (pending > 0 ? POLLOUT : 0)),
+                          wait_until(src, deadline_us));
+    src->quick = cdc_mono_us() - start < PAUSE_US ? src->quick + 1 : 0;
+    return woken;
 }
 
 int pgs_stream_poll(struct pgs_source *src, struct cdc_batch *batch, int64_t deadline_us,
@@ -424,7 +449,7 @@ int pgs_stream_poll(struct pgs_source *src, struct cdc_batch *batch, int64_t dea
             return hand_over(src, batch, err);
         if (content && !src->tx.open) {
             hold_us = hold_us ? hold_us : now + HOLD_US;
-            if (src->burst < BUSY || now >= hold_us)
+            if ((src->burst < BUSY && src->quick < QUICK) || now >= hold_us)
                 return hand_over(src, batch, err);
         }
         if (!content && idle_due(src, now))

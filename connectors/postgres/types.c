@@ -176,6 +176,33 @@ static int parse_int(const struct cdc_column *col, uint8_t *text, size_t len, st
     return CDC_OK;
 }
 
+/*
+ * [-]digits[.digits] of at most 15 digits: both the digits and the power of ten are exact doubles,
+ * so one division rounds right (Clinger). False: not of this form, ask strtod.
+ */
+static bool short_float(const uint8_t *text, size_t len, double *ret)
+{
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    bool minus = text[0] == '-';
+    int64_t digits = 0;
+    int places = -1;
+    if (len - minus < 1 || len - minus > 15)
+        return false;
+    for (size_t i = minus; i < len; i++) {
+        unsigned digit = (unsigned)text[i] - '0';
+        if (text[i] == '.' && places < 0)
+            places = 0;
+        else if (digit > 9)
+            return false;
+        else
+            digits = digits * 10 + digit, places += places >= 0;
+    }
+    double val = (double)digits / powers[places < 0 ? 0 : places];
+    *ret = minus ? -val : val;
+    return digits != 0;
+}
+
 static int parse_float(const struct cdc_column *col, uint8_t *text, size_t len,
                        struct cdc_value *ret)
 {
@@ -183,6 +210,10 @@ static int parse_float(const struct cdc_column *col, uint8_t *text, size_t len,
     double val;
     if (len == 0 || len >= sizeof copy || text[0] <= ' ')
         return CDC_FAIL;
+    if (col->bits == 64 && short_float(text, len, &val)) {
+        *ret = (struct cdc_value){.kind = CDC_FLOAT, .f = val};
+        return CDC_OK;
+    }
     memcpy(copy, text, len);
     copy[len] = 0;
     if (is(text, len, "NaN"))
@@ -212,41 +243,45 @@ static size_t put_decimal(i128 val, uint8_t *to)
     return len;
 }
 
-/* The digits of [text+i, text+len) with at most one point inside. Returns the places, -1: no
+/* Digits with at most one point among them, at most `max` significant. The places, or -1: no
  * number. */
-static int read_decimal(const uint8_t *text, size_t len, size_t i, u128 *ret)
+static int read_decimal(const uint8_t *text, size_t len, int max, u128 *ret)
 {
+    uint64_t low = 0; /* of up to 18 digits, moved into val when full: 128 bits are slow */
     u128 val = 0;
     int places = -1, significant = 0;
-    size_t first = i;
-    for (; i < len; i++) {
-        if (text[i] == '.' && places < 0 && i > first) {
+    for (size_t i = 0; i < len; i++) {
+        unsigned digit = (unsigned)text[i] - '0';
+        if (text[i] == '.' && places < 0 && i > 0) {
             places = 0;
             continue;
         }
-        unsigned digit = (unsigned)text[i] - '0';
-        significant += val != 0 || digit != 0;
-        if (digit > 9 || significant > 38)
+        significant += significant != 0 || digit != 0;
+        if (digit > 9 || significant > max)
             return -1;
-        val = val * 10 + digit;
+        if (significant == 19 || significant == 37) {
+            val = val * 1000000000000000000u + low;
+            low = 0;
+        }
+        low = low * 10 + digit;
         places += places >= 0;
     }
-    *ret = val;
-    return first == len ? -1 : places < 0 ? 0 : places;
+    uint64_t scale = 1;
+    for (int i = significant > 36 ? 36 : significant > 18 ? 18 : significant; i < significant; i++)
+        scale *= 10;
+    *ret = significant > 18 ? val * scale + low : low;
+    return len == 0 ? -1 : places < 0 ? 0 : places;
 }
 
 static int parse_decimal(const struct cdc_column *col, uint8_t *text, size_t len,
                          struct cdc_value *ret)
 {
-    u128 val = 0, limit = 1;
+    u128 val = 0;
     bool minus = len > 0 && text[0] == '-';
     if (is(text, len, "NaN") || is(text, len, "Infinity") || is(text, len, "-Infinity"))
         return invalid(text, len, ret);
-    int places = read_decimal(text, len, minus, &val);
-    for (int i = 0; i < col->precision; i++)
-        limit *= 10;
-    /* numeric(p,s) prints exactly s places and holds less than 10^(p-s). */
-    if (places != col->scale || val >= limit)
+    /* numeric(p,s) prints exactly s places and has at most p digits */
+    if (read_decimal(text + minus, len - minus, col->precision, &val) != col->scale)
         return CDC_FAIL;
     i128 whole = minus ? -(i128)val : (i128)val;
     *ret = (struct cdc_value){.kind = CDC_DECIMAL,
@@ -256,14 +291,10 @@ static int parse_decimal(const struct cdc_column *col, uint8_t *text, size_t len
     return CDC_OK;
 }
 
-static int hex(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    if (byte >= 'a' && byte <= 'f')
-        return byte - 'a' + 10;
-    return -1;
-}
+/* One more than the value of a hexadecimal digit in lower case; 0: none. */
+static const uint8_t hex[256] = {
+    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16};
 
 static int parse_bytea(const struct cdc_column *col, uint8_t *text, size_t len,
                        struct cdc_value *ret)
@@ -272,10 +303,10 @@ static int parse_bytea(const struct cdc_column *col, uint8_t *text, size_t len,
     if (len < 2 || len % 2 != 0 || text[0] != '\\' || text[1] != 'x')
         return CDC_FAIL;
     for (size_t i = 2; i < len; i += 2) {
-        int high = hex(text[i]), low = hex(text[i + 1]);
-        if (high < 0 || low < 0)
+        unsigned high = hex[text[i]], low = hex[text[i + 1]];
+        if (!high || !low)
             return CDC_FAIL;
-        text[i / 2 - 1] = (uint8_t)(high << 4 | low);
+        text[i / 2 - 1] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
     return parse_bytes_as(CDC_BYTES, text, len / 2 - 1, ret);
 }
@@ -284,14 +315,12 @@ static int parse_uuid(const struct cdc_column *col, uint8_t *text, size_t len,
                       struct cdc_value *ret)
 {
     (void)col;
-    if (len != 36)
+    if (len != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
         return CDC_FAIL;
-    for (size_t i = 0; i < len; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? text[i] != '-' : hex(text[i]) < 0)
-            return CDC_FAIL;
-    }
-    return parse_bytes_as(CDC_UUID, text, len, ret);
+    unsigned digits = 0;
+    for (size_t i = 0; i < 36; i++)
+        digits += hex[text[i]] != 0;
+    return digits == 32 ? parse_bytes_as(CDC_UUID, text, len, ret) : CDC_FAIL;
 }
 
 /* Exactly two digits at *p, at most max; -1 if not. Moves *p. */

@@ -75,7 +75,7 @@ def report(verdict, label, seconds, output, code):
     lines = [f"{verdict} {label} ({seconds:.1f} s)"]
     text = output.read_text(errors="replace").splitlines()
     if verdict == "SKIP":
-        lines[0] += next((" " + t for t in reversed(text) if t.startswith("SKIP:")), "")
+        lines[0] += next((t[4:] for t in reversed(text) if t.startswith("SKIP:")), "")
     elif verdict == "FAIL":
         lines[0] += f": {code if isinstance(code, str) else f'exit {code}'}; logs in {output.parent.relative_to(ROOT)}/"
         seed = next((i for i, t in enumerate(text) if t.startswith("seed ")), len(text))

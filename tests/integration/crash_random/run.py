@@ -14,7 +14,7 @@ from sidestream_test import compare, lab, oracle, sidecar, workload  # noqa: E40
 
 
 def main(l):
-    rounds = l.rounds or 10
+    rounds = l.rounds or 15
     r = random.Random(l.seed)
     l.step(f"seed {l.seed}, {rounds} rounds")
     # Histories of 25 kills each: what was read so far is compared as a whole, so it must stay small.

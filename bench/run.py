@@ -29,7 +29,7 @@ TABLE = """create schema bench;
 create table bench.rows (id bigint primary key, customer int not null, product int not null, quantity smallint not null,
   price numeric(12,2) not null, paid boolean not null, placed timestamptz not null, day date not null,
   status text not null, email text not null, address text not null, note text);
-create publication bench for table bench.rows with (publish_via_partition_root = true);
+create publication bench for table bench.rows;
 """
 ROW = """select g, g % 50000, g * 7 % 900, (g % 20)::smallint, (g % 99999) / 100.0, g % 2 = 0,
   timestamptz '2026-01-01 00:00:00.123456+00' + g * interval '1 ms', date '2026-01-01' + (g % 365)::int,

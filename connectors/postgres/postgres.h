@@ -67,6 +67,7 @@ struct pgs_table {
     char identity;                          /* d n f i */
     bool usable;                            /* its identity lets updates and deletes be seen */
     bool uneven;                            /* a partition has another identity than the root */
+    bool partitioned;                       /* a root or a partition */
     bool published, listed;                 /* seen through the publication; named in it */
 };
 

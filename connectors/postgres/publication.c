@@ -50,7 +50,7 @@ static const char tables_sql[] =
     " t.tablename IS NOT NULL,"
     " c.relkind = 'p' AND EXISTS (SELECT 1 FROM pg_partition_tree(c.oid) l JOIN pg_class lc"
     "  ON lc.oid = l.relid WHERE l.isleaf AND lc.relkind = 'r' AND lc.relreplident <> "
-    "c.relreplident) "
+    "c.relreplident), c.relkind = 'p' OR c.relispartition "
     "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_index i ON i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN "
     "i.indisprimary"
@@ -82,6 +82,7 @@ int pgs_tables_look(struct pgs_server *srv, struct pgs_tables *ret, struct cdc_e
         tab->listed = PQgetvalue(res, row, 5)[0] == 't';
         tab->published = PQgetvalue(res, row, 6)[0] == 't';
         tab->uneven = PQgetvalue(res, row, 7)[0] == 't';
+        tab->partitioned = PQgetvalue(res, row, 8)[0] == 't';
         oom = !tab->schema || !tab->name || !tab->identity_columns;
         if (!oom)
             tab->rule = cdc_capture_match(srv->cfg->capture, tab->schema, tab->name);
@@ -301,6 +302,18 @@ static int sync_table(struct pgs_server *srv, const struct pgs_table *tab, bool 
     return rc;
 }
 
+static bool has_partitioned(struct pgs_server *srv)
+{
+    struct pgs_tables tabs;
+    if (pgs_tables_look(srv, &tabs, NULL) < 0)
+        return true; /* not known: be strict */
+    bool found = false;
+    for (size_t i = 0; i < tabs.n && !found; i++)
+        found = tabs.items[i].rule && tabs.items[i].partitioned;
+    pgs_tables_done(&tabs);
+    return found;
+}
+
 static int suits(struct pgs_server *srv, const struct pgs_publication *pub, struct cdc_error *err)
 {
     if (!pub->complete)
@@ -308,7 +321,7 @@ static int suits(struct pgs_server *srv, const struct pgs_publication *pub, stru
                         "publication %s leaves out some operations: ALTER PUBLICATION \"%s\" SET "
                         "(publish = 'insert, update, delete, truncate');",
                         srv->publication, srv->publication);
-    if (pub->via_root == srv->leaf)
+    if (pub->via_root == srv->leaf && has_partitioned(srv)) /* plain tables do not care */
         return cdc_fail(
             err, CDC_OPERATOR, "postgres",
             "publication %s has publish_via_partition_root = %s, source.partitions is %s: "

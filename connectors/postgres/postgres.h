@@ -207,6 +207,8 @@ CDC_CHECK int pgs_publication_look(struct pgs_server *srv, struct pgs_publicatio
 CDC_CHECK int pgs_tables_look(struct pgs_server *srv, struct pgs_tables *ret,
                               struct cdc_error *err);
 void pgs_tables_done(struct pgs_tables *tabs);
+/* Is a captured one partitioned, or a partition? */
+bool pgs_tables_partitioned(const struct pgs_tables *tabs);
 /* CDC_FAIL (CDC_OPERATOR) names the first captured table that cannot be, and the remedy. */
 CDC_CHECK int pgs_tables_refuse(const struct pgs_tables *tabs, struct cdc_error *err);
 /* Why this captured table cannot be, and what mends it; false: it can. */

@@ -105,7 +105,7 @@ static void check_publication(const struct pgs_server *srv, const struct pgs_pub
                    ours && may_create ? NULL : cdc_buf_cstr(&sql),
                    "publication %s does not exist%s", srv->publication,
                    ours && may_create ? " yet; the first run makes it" : "");
-    else if (!pub->complete || pub->via_root == srv->leaf)
+    else if (!pub->complete || (pub->via_root == srv->leaf && pgs_tables_partitioned(tabs)))
         cdc_report(rep, CDC_BAD,
                    srv->leaf
                        ? "ALTER PUBLICATION ... SET (publish = 'insert, update, delete, truncate',"

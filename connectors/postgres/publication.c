@@ -302,14 +302,20 @@ static int sync_table(struct pgs_server *srv, const struct pgs_table *tab, bool 
     return rc;
 }
 
+bool pgs_tables_partitioned(const struct pgs_tables *tabs)
+{
+    for (size_t i = 0; i < tabs->n; i++)
+        if (tabs->items[i].rule && tabs->items[i].partitioned)
+            return true;
+    return false;
+}
+
 static bool has_partitioned(struct pgs_server *srv)
 {
     struct pgs_tables tabs;
     if (pgs_tables_look(srv, &tabs, NULL) < 0)
         return true; /* not known: be strict */
-    bool found = false;
-    for (size_t i = 0; i < tabs.n && !found; i++)
-        found = tabs.items[i].rule && tabs.items[i].partitioned;
+    bool found = pgs_tables_partitioned(&tabs);
     pgs_tables_done(&tabs);
     return found;
 }

@@ -7,7 +7,7 @@
  *     thread before and after (recover, close).
  *   - main touches neither; it sets run->stop and wakes through run->wakeable under the lock.
  *   - the checkpoint map is the sink thread's during a session, else the engine thread's.
- * A session's end joins the sink thread before anything is closed, so that nothing of a session
+ * A session's end closes the source, then joins the sink thread, so that nothing of a session
  * outlives it.
  */
 #include "pipeline/session.h"
@@ -68,19 +68,27 @@ static int ack_recovered(struct cdc_run *run, struct cdc_error *err)
     return rc < 0 ? CDC_FAIL : CDC_OK;
 }
 
-static int run_threads(struct cdc_run *run, struct cdc_error *err)
+static int start_sink_thread(struct cdc_run *run, pthread_t *ret, struct cdc_error *err)
 {
-    pthread_t thread;
     cdc_queue_reset(run->queue);
     atomic_store(&run->sink_done, false);
     run->sink_failed = false;
     if (ack_recovered(run, err) < 0)
         return CDC_FAIL;
-    if (pthread_create(&thread, NULL, cdc_outlet_main, run) != 0)
+    if (pthread_create(ret, NULL, cdc_outlet_main, run) != 0)
         return cdc_fail(err, CDC_RETRY, "", "cannot start a thread");
-    int rc = cdc_intake_run(run, err);
-    pthread_join(thread, NULL);
-    return verdict(run, rc, err);
+    return CDC_OK;
+}
+
+/*
+ * Before the wait for the sink thread: a sink that stands still must not keep our connection, for
+ * which a server that wants to stop would wait (P3).
+ */
+static void close_source(struct cdc_run *run)
+{
+    struct cdc_source *src = run->source;
+    set_wakeable(run, NULL);
+    src->ops->close(src);
 }
 
 static int session(struct cdc_run *run, struct cdc_error *err)
@@ -93,10 +101,16 @@ static int session(struct cdc_run *run, struct cdc_error *err)
     if (run->set->source->open(&run->set->config, &run->checkpoint, &src, err) != CDC_OK)
         return CDC_FAIL;
     set_wakeable(run, src);
-    int rc = run_threads(run, err);
-    set_wakeable(run, NULL);
-    src->ops->close(src);
-    return rc;
+    pthread_t thread;
+    int rc = start_sink_thread(run, &thread, err);
+    if (rc != CDC_OK) {
+        close_source(run);
+        return rc;
+    }
+    rc = cdc_intake_run(run, err);
+    close_source(run);
+    pthread_join(thread, NULL);
+    return verdict(run, rc, err);
 }
 
 /* Sleeps unless a stop is asked for. */

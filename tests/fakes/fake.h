@@ -37,6 +37,7 @@ struct fake_log {
     int forgot_needed;  /* acks that named more than was committed (set by the test's check) */
     bool ends;          /* poll gives CDC_END after the last one; else waits for ever */
     int opens, keepalives;
+    int64_t closed_us;   /* when an instance was closed for the first time (monotonic) */
     const char *created; /* what first start leaves: "" none, "slot" */
     struct fake_fault faults[64];
     size_t n_faults;
@@ -64,6 +65,8 @@ struct fake_store {
 extern const struct cdc_source_ops fake_source_ops;
 extern const struct cdc_sink_ops fake_sink_ops;     /* cannot cut */
 extern const struct cdc_sink_ops fake_cut_sink_ops; /* wants cuts inside transactions */
+
+extern int64_t fake_delay_ended_us; /* when the last scripted delay was over (monotonic) */
 
 /* The worlds the next open uses (the ops have no other way to be told). */
 void fake_use(struct fake_log *log, struct fake_store *store);

@@ -14,6 +14,7 @@
 
 static struct fake_log *the_log;
 static struct fake_store *the_store;
+int64_t fake_delay_ended_us;
 
 void fake_use(struct fake_log *log, struct fake_store *store)
 {
@@ -49,10 +50,12 @@ int fake_strike(struct fake_fault *faults, size_t n, enum fake_call call, bool *
         struct fake_fault *f = &faults[i];
         if (f->call != call || f->in == 0 || --f->in > 0)
             continue;
-        if (f->delay_us)
+        if (f->delay_us) {
             nanosleep(&(struct timespec){.tv_sec = f->delay_us / 1000000,
                                          .tv_nsec = f->delay_us % 1000000 * 1000},
                       NULL);
+            fake_delay_ended_us = cdc_mono_us();
+        }
         if ((int)f->action < 0)
             return CDC_OK;
         if (ret_after)
@@ -73,6 +76,8 @@ static int64_t keys_before(const struct fake_log *log, int tx)
 static void fake_close(struct cdc_source *base)
 {
     struct fake_source *src = (struct fake_source *)base;
+    if (!src->log->closed_us)
+        src->log->closed_us = cdc_mono_us();
     cdc_table_unref(src->table);
     free(src);
 }

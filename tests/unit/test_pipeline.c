@@ -250,6 +250,22 @@ static void test_stalled_sink(void **state)
     world_done(&w);
 }
 
+/* The server goes away while the sink stands still: it must not have to wait for our sink. */
+static void test_releases_the_source_before_the_sink(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    w.store.faults[w.store.n_faults++] = (struct fake_fault){FAKE_WRITE, 1, NEVER, false, 1500000};
+    w.log.faults[w.log.n_faults++] = (struct fake_fault){FAKE_POLL, 7, CDC_RETRY, false, 0};
+    struct cdc_pipeline_stats stats = {0};
+    struct cdc_error err = {0};
+    assert_int_equal(run(&w, &stats, &err), CDC_OK);
+    check_rows(&w.store, &w.log);
+    assert_true(w.log.closed_us + 500000 < fake_delay_ended_us);
+    world_done(&w);
+}
+
 static void *send_term(void *arg)
 {
     (void)arg;
@@ -336,6 +352,7 @@ int main(void)
                                          .initial_state = (void *)(uintptr_t)&rows[i]};
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_random_faults);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_stalled_sink);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_releases_the_source_before_the_sink);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_sigterm_drains);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_second_instance);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_unexplained_slot);

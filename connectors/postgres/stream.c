@@ -246,8 +246,10 @@ static int drain(struct pgs_source *src, struct cdc_batch *batch, struct cdc_err
     while (batch->n == 0 || !cdc_batch_full(batch)) {
         struct pgs_data data = {.payload = 0};
         int n = PQgetCopyData(src->wal, &data.raw, 1);
-        if (src->skipped)
+        if (src->skipped) {
+            PQfreemem(data.raw);
             return unpublished(err);
+        }
         if (n == 0)
             return CDC_OK;
         if (n < 0)

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "cdc/crash.h"
 #include "cli/cli.h"
 #include "config/nearest.h"
 
@@ -65,5 +66,6 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    cdc_crash_init();
     return written(dispatch(argc, argv));
 }

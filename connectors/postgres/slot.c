@@ -220,7 +220,8 @@ static int verify(struct pgs_source *src, const struct pgs_slot *slot,
         return cdc_fail(err, CDC_OPERATOR, src->srv.slot,
                         "slot \"%s\" has moved on to " PGS_LSN_FMT
                         ", past our position " PGS_LSN_FMT
-                        ": somebody else used it, and changes are missing. " ANEW,
+                        ": somebody else used it, or an older copy of the sink was restored; "
+                        "changes are missing. " ANEW,
                         src->srv.slot, PGS_LSN(slot->confirmed), PGS_LSN(pos->commit));
     if (pos->end > src->ident.lsn)
         return cdc_fail(err, src->ident.standby ? CDC_RETRY : CDC_OPERATOR, "postgres",

@@ -48,8 +48,8 @@ libraries:
 
 # --- rules ----------------------------------------------------------------------------------------
 $(BUILD)/flags: FORCE
-	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) $(LDLIBS)' | cmp -s - $@ || \
-	  echo '$(CC) $(ALL_CFLAGS) $(LDLIBS)' >$@
+	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) $(LDLIBS) $(MODULES)' | cmp -s - $@ || \
+	  echo '$(CC) $(ALL_CFLAGS) $(LDLIBS) $(MODULES)' >$@
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -111,4 +111,4 @@ clean: ## removes build/
 	rm -rf build
 
 .SECONDARY:
--include $(OBJ:.o=.d) $(TESTO:.o=.d)
+-include $(OBJ:.o=.d) $(TESTO:.o=.d) $(TESTS:%.c=$(BUILD)/%.d) $(BUILD)/core/cli/main.d

@@ -9,6 +9,8 @@
  */
 #include "lake.h"
 
+#include "cdc/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -117,7 +119,7 @@ static int take_lock(struct lake *lk, struct cdc_error *err)
     gethostname(host, sizeof host - 1);
     int n = snprintf(text, sizeof text, "pid %ld on %s\n", (long)getpid(), host);
     if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
-        n = 0; /* the text is for people only; the lock holds without it */
+        cdc_log(CDC_LOG_DEBUG, "lake %s: the lock holds, but does not say by whom", lk->set.path);
     lk->lock_fd = fd;
     return CDC_OK;
 }

@@ -255,7 +255,7 @@ static int merge_open(struct feed *feed, const char *table, struct cdc_error *er
         int rc = cursor_new(feed, at, &cur, err);
         if (rc < 0)
             return CDC_FAIL;
-        if (rc == CDC_OK)
+        if (rc == CDC_OK && cur)
             push(feed, cur);
     }
     return CDC_OK;
@@ -271,7 +271,7 @@ static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_ro
         return CDC_FAIL;
     if (feed->moved) {
         feed->moved = false;
-        int rc = cursor_step(feed->heap[0], err);
+        int rc = feed->heap[0] ? cursor_step(feed->heap[0], err) : CDC_END;
         if (rc < 0)
             return CDC_FAIL;
         if (rc == CDC_OK)
@@ -284,6 +284,8 @@ static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_ro
     if (feed->n_heap == 0)
         return CDC_END;
     const struct cursor *cur = feed->heap[0];
+    if (!cur)
+        return CDC_END;
     *ret = (struct cdc_feed_row){
         .schema = cur->schema, .values = cur->values, .deletes = cur->deletes};
     feed->moved = true;

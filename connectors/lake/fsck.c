@@ -84,7 +84,7 @@ static int tally_file(struct fsck *fs, const struct lake_file *file, struct tall
 {
     struct lake_input in = {.st = fs->st, .file = file};
     struct cdc_avro_reader *reader = NULL;
-    const struct cdc_row_schema *schema;
+    const struct cdc_row_schema *schema = NULL;
     const struct cdc_value *values;
     char sha[65];
     int rc = lake_input_open(&in, &reader, err);

@@ -123,7 +123,7 @@ static int take_length(struct cdc_avro_reader *r, const char *what, size_t max, 
                        struct cdc_error *err)
 {
     uint64_t at = r->input.off;
-    int64_t n;
+    int64_t n = 0;
     int rc = take_long(r, &n, err);
     if (rc == CDC_END)
         return cut_short(r, err);
@@ -140,7 +140,7 @@ static int take_length(struct cdc_avro_reader *r, const char *what, size_t max, 
 static int take_meta(struct cdc_avro_reader *r, struct cdc_error *err)
 {
     struct cdc_buf *buf = &r->packed;
-    size_t key, value;
+    size_t key = 0, value = 0;
     cdc_buf_reset(buf);
     if (take_length(r, "length of a metadata key", 4096, &key, err) < 0 ||
         take(r, buf, key, err) < 0 ||
@@ -272,8 +272,8 @@ static int open_block(struct cdc_avro_reader *r, struct cdc_error *err)
 static int next_block(struct cdc_avro_reader *r, struct cdc_error *err)
 {
     uint64_t at = r->input.off;
-    size_t len;
-    int64_t count;
+    size_t len = 0;
+    int64_t count = 0;
     int rc = take_long(r, &count, err);
     if (rc != CDC_OK)
         return rc;

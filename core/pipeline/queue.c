@@ -86,7 +86,7 @@ static bool make_room(struct cdc_queue *queue)
     struct cdc_batch **ring = calloc(cap, sizeof *ring);
     if (!ring)
         return false;
-    for (size_t i = 0; i < queue->n; i++)
+    for (size_t i = 0; queue->cap > 0 && i < queue->n; i++)
         ring[i] = queue->ring[(queue->head + i) % queue->cap];
     free(queue->ring);
     queue->ring = ring;

@@ -26,8 +26,9 @@ struct cdc_feed_row {
     const struct cdc_row_schema *schema; /* says the table, its columns and which are meta */
     const struct cdc_value *values;      /* schema->n; valid until the next call on the feed */
     /*
-     * How the table's rule wants deletes to reach a replica: the writer keeps it beside the rows (the
-     * lake: metadata key `cdc.deletes` of the file, soft | hard | append; soft where it is missing).
+     * How the table's rule wants deletes to reach a replica: the writer keeps it beside the rows
+     * (the lake: metadata key `cdc.deletes` of the file, soft | hard | append; soft where it is
+     * missing).
      */
     enum cdc_deletes deletes;
 };

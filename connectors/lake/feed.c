@@ -13,6 +13,7 @@
 #define _GNU_SOURCE /* qsort_r */
 #include "lake.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <openssl/evp.h>
@@ -127,6 +128,7 @@ static void cursor_free(struct cursor *cur)
 /* CDC_OK: it stands at a row; CDC_END: the file has no more. */
 static int cursor_step(struct cursor *cur, struct cdc_error *err)
 {
+    assert(cur);
     int rc = cdc_avro_reader_row(cur->reader, &cur->values, err);
     if (rc != CDC_OK)
         return rc;
@@ -174,6 +176,7 @@ static int cursor_new(struct feed *feed, size_t file, struct cursor **ret, struc
 
 static bool before(const struct cursor *a, const struct cursor *b)
 {
+    assert(a && b);
     int c = memcmp(a->seq, b->seq, CDC_SEQ_LEN);
     return c ? c < 0 : a->file < b->file;
 }
@@ -255,7 +258,7 @@ static int merge_open(struct feed *feed, const char *table, struct cdc_error *er
         int rc = cursor_new(feed, at, &cur, err);
         if (rc < 0)
             return CDC_FAIL;
-        if (rc == CDC_OK && cur)
+        if (rc == CDC_OK)
             push(feed, cur);
     }
     return CDC_OK;
@@ -271,7 +274,7 @@ static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_ro
         return CDC_FAIL;
     if (feed->moved) {
         feed->moved = false;
-        int rc = feed->heap[0] ? cursor_step(feed->heap[0], err) : CDC_END;
+        int rc = cursor_step(feed->heap[0], err);
         if (rc < 0)
             return CDC_FAIL;
         if (rc == CDC_OK)
@@ -284,8 +287,7 @@ static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_ro
     if (feed->n_heap == 0)
         return CDC_END;
     const struct cursor *cur = feed->heap[0];
-    if (!cur)
-        return CDC_END;
+    assert(cur);
     *ret = (struct cdc_feed_row){
         .schema = cur->schema, .values = cur->values, .deletes = cur->deletes};
     feed->moved = true;

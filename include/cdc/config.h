@@ -11,8 +11,26 @@
 #include "cdc/option.h"
 
 enum cdc_deletes { CDC_DELETES_SOFT, CDC_DELETES_HARD, CDC_DELETES_APPEND };
-enum cdc_invalid { CDC_INVALID_FAIL, CDC_INVALID_NULL };
+enum cdc_invalid { CDC_INVALID_FAIL, CDC_INVALID_STRING, CDC_INVALID_NULL };
 enum cdc_snapshot_mode { CDC_SNAPSHOT_UNSET, CDC_SNAPSHOT_NEVER };
+
+/*
+ * What a rule does with one column. The envelope carries it out when it encodes, so that neither
+ * files nor topics ever hold what was there; sources and the checkpoint know the column by name only.
+ */
+enum cdc_column_act {
+    CDC_COLUMN_KEEP,
+    CDC_COLUMN_EXCLUDE,  /* not in the record at all; never a key column */
+    CDC_COLUMN_HASH,     /* HMAC-SHA-256 of its text form, 64 hex digits; NULL stays null */
+    CDC_COLUMN_MASK,     /* text: *****, other kinds: null; NULL stays null */
+    CDC_COLUMN_TRUNCATE, /* text: its first `limit` characters */
+};
+
+struct cdc_column_rule {
+    enum cdc_column_act act;
+    uint32_t limit;
+    enum cdc_invalid on_invalid; /* STRING: the column is text, in the database's own form */
+};
 
 /* One entry of `capture:`; the first whose pattern matches a table takes it. */
 struct cdc_rule {
@@ -22,8 +40,13 @@ struct cdc_rule {
     const char *const *key; /* key override, n_key names; n_key 0: the source's own key */
     size_t n_key;
     enum cdc_deletes deletes;
-    enum cdc_invalid on_invalid;
+    enum cdc_invalid on_invalid; /* of columns that cdc_rule_column says nothing else of */
     enum cdc_snapshot_mode snapshot;
+    bool insert_only;           /* a table without identity: inserts and truncates alone */
+    const char *logical_delete; /* column that marks a row as deleted when neither NULL nor false */
+    const char *updated_at;     /* column for __source_updated_at, or NULL */
+    struct cdc_slice hash_key;  /* secrets.hash; p == NULL: none given */
+    const struct cdc_columns *columns; /* see cdc_rule_column; NULL: nothing said */
     char hash[65]; /* SHA-256 (hex) of what the rule says: a changed rule is noticed by it */
 };
 
@@ -34,6 +57,17 @@ const struct cdc_rule *cdc_capture_match(const struct cdc_capture *capture, cons
                                          const char *table);
 /* All rules in order, for error texts and `check`. */
 size_t cdc_capture_rules(const struct cdc_capture *capture, const struct cdc_rule **ret);
+
+/* What the rule says of the column of that name (rule NULL: keep, fail). */
+struct cdc_column_rule cdc_rule_column(const struct cdc_rule *rule, const char *column);
+/* Every column name that the rule mentions (key, columns, logical_delete, updated_at, on_invalid):
+ * NULL-terminated, for `check`: a name that the table does not have is told. */
+const char *const *cdc_rule_mentions(const struct cdc_rule *rule);
+
+/* Does an entry `messages: [globs]` take logical messages of this prefix? */
+bool cdc_capture_message(const struct cdc_capture *capture, const char *prefix);
+/* Does any entry take messages at all? */
+bool cdc_capture_messages(const struct cdc_capture *capture);
 
 struct cdc_config {
     const char *path;                  /* of the file, or "" */

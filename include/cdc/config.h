@@ -16,7 +16,8 @@ enum cdc_snapshot_mode { CDC_SNAPSHOT_UNSET, CDC_SNAPSHOT_NEVER };
 
 /*
  * What a rule does with one column. The envelope carries it out when it encodes, so that neither
- * files nor topics ever hold what was there; sources and the checkpoint know the column by name only.
+ * files nor topics ever hold what was there; sources and the checkpoint know the column by name
+ * only.
  */
 enum cdc_column_act {
     CDC_COLUMN_KEEP,
@@ -60,8 +61,18 @@ size_t cdc_capture_rules(const struct cdc_capture *capture, const struct cdc_rul
 
 /* What the rule says of the column of that name (rule NULL: keep, fail). */
 struct cdc_column_rule cdc_rule_column(const struct cdc_rule *rule, const char *column);
-/* Every column name that the rule mentions (key, columns, logical_delete, updated_at, on_invalid):
- * NULL-terminated, for `check`: a name that the table does not have is told. */
+/*
+ * The same for a column of the table's key, which stays although `include` leaves it out. An act
+ * that no key survives (cdc_key_act_refused) is to be refused wherever a table becomes known.
+ */
+struct cdc_column_rule cdc_rule_key_column(const struct cdc_rule *rule, const char *column);
+/* Excluded, masked or cut, two rows would have one key. A hashed key is as unique as it was. */
+static inline bool cdc_key_act_refused(enum cdc_column_act act)
+{
+    return act != CDC_COLUMN_KEEP && act != CDC_COLUMN_HASH;
+}
+/* Every column name that the rule mentions (key, columns, logical_delete, updated_at, on_invalid),
+ * each once, patterns left out: NULL-terminated, never NULL. */
 const char *const *cdc_rule_mentions(const struct cdc_rule *rule);
 
 /* Does an entry `messages: [globs]` take logical messages of this prefix? */
@@ -87,5 +98,20 @@ enum cdc_finding { CDC_PASS, CDC_WARN, CDC_BAD };
 struct cdc_report;
 void cdc_report(struct cdc_report *report, enum cdc_finding kind, const char *mend, const char *fmt,
                 ...) __attribute__((format(printf, 4, 5)));
+
+/* A table of the source as a preflight knows it; lists end in NULL. */
+struct cdc_known_table {
+    const char *schema, *name;
+    const char *const *columns;
+    const char *const *key; /* the table's own (its identity); empty: none */
+};
+
+/*
+ * For `check`, once, with every table that could be captured: a line per table, which rule took it
+ * and what it does to its columns; what of it cannot be (names that the table does not have, a key
+ * column excluded, masked or cut) as CDC_BAD; and rules that took no table as CDC_WARN.
+ */
+void cdc_capture_check(const struct cdc_capture *capture, const struct cdc_known_table *tabs,
+                       size_t n, struct cdc_report *report);
 
 #endif

@@ -82,10 +82,12 @@ struct cdc_source_ops {
     int (*drop)(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
 
     /*
-     * `init`: looks at the database of `url` and appends a complete, commented configuration to ret:
-     * tables with sizes, keys and identities, and for columns that look like updated_at, deleted_at
-     * or personal data a proposal each, as comments. Never the password: it is written as
-     * ${env:PGPASSWORD} or the like. NULL: this source cannot.
+     * `init`: looks at the database of `url` and appends a complete, commented configuration to
+     * ret: tables with sizes, keys and identities, and for columns that look like updated_at,
+     * deleted_at or personal data a proposal each, as comments. Never the password: it is written
+     * as
+     * ${env:PGPASSWORD} or the like. NULL: this source cannot. CDC_END: the URL is not of its kind
+     * (told by its scheme alone, nothing was connected), so the next source is asked.
      */
     int (*propose)(const char *url, struct cdc_buf *ret, struct cdc_error *err);
 

@@ -14,7 +14,10 @@ static struct cdc_capture *read_rules(struct cdc_arena *arena, const char *yaml,
     struct cdc_capture *capture;
     if (cdc_node_parse(&doc, cdc_slice_str(yaml), &root, err) != CDC_OK)
         fail_msg("%s: %s", err->where, err->message);
-    return cdc_capture_read(&doc, &root->entries[0], &capture, err) == CDC_OK ? capture : NULL;
+    return cdc_capture_read(&doc, &root->entries[0], (struct cdc_slice){.p = NULL}, &capture,
+                            err) == CDC_OK
+               ? capture
+               : NULL;
 }
 
 static const struct glob_row {

@@ -30,6 +30,10 @@ void cdc_json_string(struct cdc_buf *buf, struct cdc_slice text);
 /* `bits` is the column's: it matters to floats and arrays of floats only. */
 void cdc_json_value(struct cdc_buf *buf, const struct cdc_value *val, uint8_t bits);
 
+/* "name":value, with a comma before it unless it is the first behind a `{`. */
+void cdc_json_member(struct cdc_buf *buf, const char *name, const struct cdc_value *val,
+                     uint8_t bits);
+
 /* The plain form: as JSON without the quotes around it (arrays stay JSON; null is empty). */
 void cdc_text_value(struct cdc_buf *buf, const struct cdc_value *val, uint8_t bits);
 

@@ -10,6 +10,11 @@ static const struct cdc_flag run_flags[] = {
     {0},
 };
 
+static const struct cdc_flag init_flags[] = {
+    {"--output", "FILE", "write to this new file in place of standard output"},
+    {0},
+};
+
 static const struct cdc_flag cat_flags[] = {
     {"--table", "SCHEMA.TABLE", "only this table"},
     {"--from", "COMMIT", "only commits after this number"},
@@ -47,6 +52,17 @@ const struct cdc_command cdc_commands[] = {
      .more = "Prints a line per finding: ok, warn or FAIL, and below it what mends it. Exits 1 if\n"
              "anything fails.\n",
      .example = "sidestream check shop.yaml"},
+    {.name = "init",
+     .run = cdc_cmd_init,
+     .place = "URL",
+     .doc = "Writes a commented configuration from what is in a database.",
+     .more =
+         "Looks at the tables (sizes, keys, identities) and proposes, as comments, what columns\n"
+         "that look like updated_at, deleted_at or personal data call for. Changes nothing. The\n"
+         "password is not written into the file; other users of this machine can see a command\n"
+         "line, so PGPASSWORD is a better place for it than the URL.\n",
+     .example = "sidestream init postgresql://cdc@127.0.0.1:5432/shop --output shop.yaml",
+     .flags = init_flags},
     {.name = "cat",
      .run = cdc_cmd_cat,
      .place = "PATH|CONFIG",

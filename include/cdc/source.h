@@ -23,6 +23,7 @@
 
 #include "cdc/batch.h"
 #include "cdc/config.h"
+#include "cdc/view.h"
 
 /* Every instance starts with this member. */
 struct cdc_source {
@@ -96,6 +97,8 @@ struct cdc_source_ops {
 
     /* Sends a last status if one is due, releases everything. src may be half built, not NULL. */
     void (*close)(struct cdc_source *src);
+
+    const struct cdc_view_ops *view; /* looks at the tables at one place; NULL: cannot */
 };
 
 /* All sources, by connectors/sources.def; NULL if there is none of that name. */

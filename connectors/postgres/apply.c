@@ -136,8 +136,8 @@ static int bad_value(const struct pgs_rel *rel, uint16_t col, struct cdc_error *
 }
 
 /* A tuple's cells as values. `old`: 'K' (only the identity's columns are told), 'O', or 0. */
-static int convert(const struct pgs_rel *rel, const struct pgs_cell *cells, uint8_t old,
-                   struct cdc_value *ret, struct cdc_error *err)
+int pgs_convert(const struct pgs_rel *rel, const struct pgs_cell *cells, uint8_t old,
+                struct cdc_value *ret, struct cdc_error *err)
 {
     const struct cdc_column *cols = rel->tab->cols;
     for (uint16_t i = 0; i < rel->n; i++) {
@@ -186,9 +186,9 @@ static int update(struct pgs_source *src, struct cdc_batch *batch, const struct 
     struct cdc_value *after = cdc_batch_values(batch, rel->n);
     if (!after || (msg->row.old && !before))
         return cdc_fail_oom(err);
-    if (before && convert(rel, msg->row.before, msg->row.old, before, err) < 0)
+    if (before && pgs_convert(rel, msg->row.before, msg->row.old, before, err) < 0)
         return CDC_FAIL;
-    if (convert(rel, msg->row.after, 0, after, err) < 0)
+    if (pgs_convert(rel, msg->row.after, 0, after, err) < 0)
         return CDC_FAIL;
     bool left = fill_unsent(rel, before, after);
     bool moved = key_moved(rel->tab, before, after);
@@ -211,7 +211,7 @@ static int insert_or_delete(struct pgs_source *src, struct cdc_batch *batch,
     struct cdc_value *row = cdc_batch_values(batch, rel->n);
     if (!row)
         return cdc_fail_oom(err);
-    if (convert(rel, insert ? msg->row.after : msg->row.before, msg->row.old, row, err) < 0)
+    if (pgs_convert(rel, insert ? msg->row.after : msg->row.before, msg->row.old, row, err) < 0)
         return CDC_FAIL;
     struct cdc_change *chg = add(src, batch, insert ? CDC_OP_CREATE : CDC_OP_DELETE, rel);
     if (!chg)

@@ -10,6 +10,7 @@
  *   apply.c        messages -> changes
  *   relation.c     relation messages -> cdc_table
  *   reread.c       values the stream did not send after a key change
+ *   view.c         the tables at one place: temporary slot, exported snapshot, cursors
  *   decode.c types.c position.c   pure: bytes and text
  *
  * Threads: all of it runs on the source thread but pgs_wake, which writes an eventfd.
@@ -158,6 +159,7 @@ struct pgs_source {
 };
 
 extern const struct cdc_source_ops cdc_source_postgres;
+extern const struct cdc_view_ops pgs_view; /* view.c */
 
 /* conn.c */
 CDC_CHECK int pgs_server_init(struct pgs_server *srv, const struct cdc_config *cfg,
@@ -235,6 +237,9 @@ struct pgs_data {
 };
 CDC_CHECK int pgs_apply(struct pgs_source *src, struct cdc_batch *batch, struct pgs_data *data,
                         struct cdc_error *err);
+/* A row's cells as values; see apply.c. CDC_FATAL: text that the column's type does not print. */
+CDC_CHECK int pgs_convert(const struct pgs_rel *rel, const struct pgs_cell *cells, uint8_t old,
+                          struct cdc_value *ret, struct cdc_error *err);
 
 /* relation.c */
 struct pgs_rel *pgs_rel_find(struct pgs_source *src, uint32_t oid);

@@ -198,8 +198,9 @@ static int check_included(const struct columns_reader *rd)
     return CDC_OK;
 }
 
-static int check_key_column(const struct columns_reader *rd, const char *column)
+static int check_key_column(const struct columns_reader *rd, const struct cdc_node *name)
 {
+    const char *column = name->text, *shown = cdc_node_shown(name);
     const struct cdc_column_entry *act = cdc_columns_act(rd->cols, column);
     const struct cdc_column_entry *invalid =
         cdc_columns_find(rd->cols, CDC_SAID_INVALID, CDC_SAID_INVALID, true, column);
@@ -207,12 +208,12 @@ static int check_key_column(const struct columns_reader *rd, const char *column)
         return cdc_doc_fail(rd->doc, act->line, rd->err,
                             "%s: \"%s\" takes the key column \"%s\", and without its values rows "
                             "cannot be told apart: hash it, or choose other columns by `key:`",
-                            cdc_said_names[act->said], act->shown, column);
+                            cdc_said_names[act->said], act->shown, shown);
     if (invalid && invalid->number == CDC_INVALID_NULL)
         return cdc_doc_fail(rd->doc, invalid->line, rd->err,
                             "on_invalid: the key column \"%s\" cannot be null: fail or string is "
                             "wanted",
-                            column);
+                            shown);
     return CDC_OK;
 }
 
@@ -272,8 +273,9 @@ int cdc_columns_read(const struct cdc_doc *doc, const struct cdc_section *sec,
     if (check_pairs(&rd) != CDC_OK || check_included(&rd) != CDC_OK ||
         check_updated_at(&rd, sec) != CDC_OK)
         return CDC_FAIL;
+    const struct cdc_entry *key = cdc_section_entry(sec, "key");
     for (size_t i = 0; i < rule->n_key; i++)
-        if (check_key_column(&rd, rule->key[i]) != CDC_OK)
+        if (check_key_column(&rd, key->value->entries[i].value) != CDC_OK)
             return CDC_FAIL;
     return collect_mentions(&rd);
 }

@@ -263,14 +263,3 @@ void cdc_json_key(struct cdc_buf *buf, const struct cdc_row_schema *schema,
     }
     cdc_buf_byte(buf, '}');
 }
-
-void cdc_json_table_key(struct cdc_buf *buf, const struct cdc_table *tab,
-                        const struct cdc_value *values)
-{
-    cdc_buf_byte(buf, '{');
-    for (uint16_t i = 0; i < tab->n_key; i++) {
-        const struct cdc_column *col = &tab->cols[tab->key[i]];
-        cdc_json_member(buf, col->name, &values[tab->key[i]], col->bits);
-    }
-    cdc_buf_byte(buf, '}');
-}

@@ -353,4 +353,5 @@ const struct cdc_source_ops cdc_source_postgres = {
     .drop = pgs_drop,
     .wake = pgs_wake,
     .close = pgs_close,
+    .view = &pgs_view,
 };

@@ -10,7 +10,7 @@
  *   apply.c        messages -> changes
  *   relation.c     relation messages -> cdc_table
  *   reread.c       values the stream did not send after a key change
- *   view.c         the tables at one place: temporary slot, exported snapshot, cursors
+ *   view*.c        the tables at one place: temporary slot, exported snapshot, cursors (view.h)
  *   decode.c types.c position.c   pure: bytes and text
  *
  * Threads: all of it runs on the source thread but pgs_wake, which writes an eventfd.

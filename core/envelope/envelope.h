@@ -6,8 +6,8 @@
  *
  * The schema text is a function of the pipeline's name, the table version and its rule alone, so
  * that a restart makes the same text; it is compact, its properties stand in a fixed order, and
- * nothing the table says of a column is dropped but the default of one whose values are hidden.
- * DESIGN.md part 5 and 12 and docs/formats.md describe it.
+ * nothing the table says of a column is dropped. DESIGN.md part 5 and 12 and docs/formats.md
+ * describe it.
  *
  * The rule's `columns:` are carried out here and nowhere else: what a plan gives never holds a
  * value that the rule hides.

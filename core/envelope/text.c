@@ -13,8 +13,7 @@
  * two kinds of one Avro type apart (`zone`, `cdc.kind`) stands inside T, for T may be an item.
  *
  * What the capture rule does to a column's values is told by `cdc.rule`: "hash", "mask",
- * "truncate(200)", or "string" where `on_invalid: string` made text of another type. A column that
- * is hashed, masked or truncated has no `cdc.default`: a default is a value of many rows.
+ * "truncate(200)", or "string" where `on_invalid: string` made text of another type.
  *
  * The text of `Key` decides the bytes of a Kafka key and so its partition. It therefore says
  * nothing that may change while the key does not: no version, no source type, nullability or
@@ -133,7 +132,7 @@ static int put_column(struct cdc_buf *buf, const struct source *src, uint16_t i,
         return CDC_FAIL;
     put_string_member(buf, "cdc.type", col->type);
     cdc_buf_printf(buf, ",\"cdc.nullable\":%s", col->nullable ? "true" : "false");
-    if (col->dflt && src->shape.cols[i].act == CDC_COLUMN_KEEP)
+    if (col->dflt)
         put_string_member(buf, "cdc.default", col->dflt);
     put_end(buf, src, i);
     return CDC_OK;

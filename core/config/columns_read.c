@@ -77,14 +77,16 @@ static int add_list(const struct columns_reader *rd, enum cdc_said said,
     return CDC_OK;
 }
 
-/* The numbers of a mapping; its names and lines from how it was written. */
+/* The numbers of a mapping; its lines from how it was written. */
 static int add_map(const struct columns_reader *rd, enum cdc_said said, const struct cdc_entry *map,
-                   const struct cdc_pair *pairs, size_t n)
+                   const struct cdc_pair *pairs)
 {
-    if (map && map->value->kind == CDC_NODE_MAP && n == 0)
+    if (!map || map->value->kind != CDC_NODE_MAP)
+        return CDC_OK;
+    if (!map->value->n)
         return cdc_doc_fail(rd->doc, map->line, rd->err, "%s: names no column: leave it out",
                             cdc_said_names[said]);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < map->value->n; i++) {
         struct cdc_column_entry entry = {.said = said,
                                          .text = pairs[i].name,
                                          .shown = pairs[i].name,
@@ -140,11 +142,11 @@ static int read_entries(const struct columns_reader *rd, const struct cdc_sectio
         if (add_list(rd, lists[i].said, cdc_section_entry(columns, lists[i].option)) != CDC_OK)
             return CDC_FAIL;
     rd->cols->has_include = cdc_given(columns, "include");
-    size_t n = cdc_get_map(columns, "truncate", &pairs);
-    if (add_map(rd, CDC_SAID_TRUNCATE, cdc_section_entry(columns, "truncate"), pairs, n) != CDC_OK)
+    cdc_get_map(columns, "truncate", &pairs);
+    if (add_map(rd, CDC_SAID_TRUNCATE, cdc_section_entry(columns, "truncate"), pairs) != CDC_OK)
         return CDC_FAIL;
-    n = cdc_get_map(sec, "on_invalid", &pairs);
-    return add_map(rd, CDC_SAID_INVALID, cdc_section_entry(sec, "on_invalid"), pairs, n);
+    cdc_get_map(sec, "on_invalid", &pairs);
+    return add_map(rd, CDC_SAID_INVALID, cdc_section_entry(sec, "on_invalid"), pairs);
 }
 
 /* May one column be said both of? include beside an act is what include is for. */

@@ -135,18 +135,33 @@ static int bad_value(const struct pgs_rel *rel, uint16_t col, struct cdc_error *
         tab->schema, tab->name, tab->cols[col].name, tab->cols[col].type);
 }
 
-/* A tuple's cells as values. `old`: 'K' (only the identity's columns are told), 'O', or 0. */
-int pgs_convert(const struct pgs_rel *rel, const struct pgs_cell *cells, uint8_t old,
+static int arrays_too_large(const struct pgs_rel *rel, struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_OPERATOR, rel->tab->name,
+                    "the arrays of a row of table %s.%s take more memory (16 bytes an item) than "
+                    "source.max_row_bytes: raise it, or leave the table out by `skip: true`",
+                    rel->tab->schema, rel->tab->name);
+}
+
+int pgs_value(const struct pgs_rel *rel, uint16_t i, struct pgs_memory *mem, struct pgs_cell cell,
+              struct cdc_value *ret)
+{
+    const struct cdc_column *col = &rel->tab->cols[i];
+    return rel->parse[i] ? rel->parse[i](col, cell.p, cell.len, ret)
+                         : pgs_unpack(col, mem, cell.p, cell.len, ret);
+}
+
+int pgs_convert(const struct pgs_rel *rel, const struct pgs_tuple *tuple, struct pgs_memory *mem,
                 struct cdc_value *ret, struct cdc_error *err)
 {
-    const struct cdc_column *cols = rel->tab->cols;
     for (uint16_t i = 0; i < rel->n; i++) {
-        const struct pgs_cell *cell = &cells[i];
-        if (old == 'K' && !rel->flagged[i])
+        const struct pgs_cell *cell = &tuple->cells[i];
+        if (tuple->old == 'K' && !rel->flagged[i])
             continue;
         if (cell->kind == 't') {
-            if (rel->parse[i](&cols[i], cell->p, cell->len, &ret[i]) != CDC_OK)
-                return bad_value(rel, i, err);
+            int rc = pgs_value(rel, i, mem, *cell, &ret[i]);
+            if (rc != CDC_OK)
+                return rc == CDC_FULL ? arrays_too_large(rel, err) : bad_value(rel, i, err);
         } else {
             ret[i].kind = cell->kind == 'n' ? CDC_NULL : CDC_UNCHANGED;
         }
@@ -179,16 +194,24 @@ static bool key_moved(const struct cdc_table *tab, const struct cdc_value *befor
     return false;
 }
 
+static struct pgs_memory memory_of(const struct pgs_source *src, const struct cdc_batch *batch)
+{
+    return (struct pgs_memory){.arena = batch->arena, .left = src->srv.max_row};
+}
+
 static int update(struct pgs_source *src, struct cdc_batch *batch, const struct pgs_msg *msg,
                   const struct pgs_rel *rel, struct cdc_error *err)
 {
+    struct pgs_tuple old = {.cells = msg->row.before, .old = msg->row.old};
+    struct pgs_tuple new = {.cells = msg->row.after};
+    struct pgs_memory mem = memory_of(src, batch);
     struct cdc_value *before = msg->row.old ? cdc_batch_values(batch, rel->n) : NULL;
     struct cdc_value *after = cdc_batch_values(batch, rel->n);
     if (!after || (msg->row.old && !before))
         return cdc_fail_oom(err);
-    if (before && pgs_convert(rel, msg->row.before, msg->row.old, before, err) < 0)
+    if (before && pgs_convert(rel, &old, &mem, before, err) < 0)
         return CDC_FAIL;
-    if (pgs_convert(rel, msg->row.after, 0, after, err) < 0)
+    if (pgs_convert(rel, &new, &mem, after, err) < 0)
         return CDC_FAIL;
     bool left = fill_unsent(rel, before, after);
     bool moved = key_moved(rel->tab, before, after);
@@ -208,10 +231,13 @@ static int insert_or_delete(struct pgs_source *src, struct cdc_batch *batch,
                             struct cdc_error *err)
 {
     bool insert = msg->type == 'I';
+    struct pgs_tuple tuple = {.cells = insert ? msg->row.after : msg->row.before,
+                              .old = msg->row.old};
+    struct pgs_memory mem = memory_of(src, batch);
     struct cdc_value *row = cdc_batch_values(batch, rel->n);
     if (!row)
         return cdc_fail_oom(err);
-    if (pgs_convert(rel, insert ? msg->row.after : msg->row.before, msg->row.old, row, err) < 0)
+    if (pgs_convert(rel, &tuple, &mem, row, err) < 0)
         return CDC_FAIL;
     struct cdc_change *chg = add(src, batch, insert ? CDC_OP_CREATE : CDC_OP_DELETE, rel);
     if (!chg)
@@ -307,7 +333,9 @@ static int row(struct pgs_source *src, struct cdc_batch *batch, const struct pgs
     const struct pgs_rel *rel = pgs_rel_find(src, head->row.rel);
     if (!rel)
         return protocol("a row of a table that was not described", err);
-    return rel->tab ? captured_row(src, batch, rel, data, err) : CDC_OK;
+    if (!rel->tab || (head->type != 'I' && rel->tab->rule->insert_only))
+        return CDC_OK;
+    return captured_row(src, batch, rel, data, err);
 }
 
 int pgs_apply(struct pgs_source *src, struct cdc_batch *batch, struct pgs_data *data,

@@ -9,9 +9,10 @@
  *   stream.c       CopyBoth: reading, status, idle positions, the one deadline
  *   apply.c        messages -> changes
  *   relation.c     relation messages -> cdc_table
+ *   coltype.c      the type of a column: built in, or from the catalogue
  *   reread.c       values the stream did not send after a key change
  *   view*.c        the tables at one place: temporary slot, exported snapshot, cursors (view.h)
- *   decode.c types.c position.c   pure: bytes and text
+ *   decode.c types.c arrays.c hstore.c position.c   pure: bytes and text
  *
  * Threads: all of it runs on the source thread but pgs_wake, which writes an eventfd.
  */
@@ -89,7 +90,7 @@ struct pgs_rel {
     uint8_t identity;
     uint16_t n;
     uint8_t *flagged; /* n: part of the identity */
-    pgs_parse *parse; /* n */
+    pgs_parse *parse; /* n; NULL: pgs_unpack */
     struct pgs_rel *next;
 };
 
@@ -237,17 +238,39 @@ struct pgs_data {
 };
 CDC_CHECK int pgs_apply(struct pgs_source *src, struct cdc_batch *batch, struct pgs_data *data,
                         struct cdc_error *err);
-/* A row's cells as values; see apply.c. CDC_FATAL: text that the column's type does not print. */
-CDC_CHECK int pgs_convert(const struct pgs_rel *rel, const struct pgs_cell *cells, uint8_t old,
-                          struct cdc_value *ret, struct cdc_error *err);
+struct pgs_tuple {
+    const struct pgs_cell *cells; /* rel->n */
+    uint8_t old;                  /* 'K': only the identity's columns are told; 'O', or 0 */
+};
+/*
+ * A tuple's cells as n values; mem: for the arrays of its row. CDC_FATAL: text that the column's
+ * type does not print.
+ */
+CDC_CHECK int pgs_convert(const struct pgs_rel *rel, const struct pgs_tuple *tuple,
+                          struct pgs_memory *mem, struct cdc_value *ret, struct cdc_error *err);
+/* One text cell; as pgs_unpack. */
+int pgs_value(const struct pgs_rel *rel, uint16_t i, struct pgs_memory *mem, struct pgs_cell cell,
+              struct cdc_value *ret);
 
 /* relation.c */
 struct pgs_rel *pgs_rel_find(struct pgs_source *src, uint32_t oid);
 CDC_CHECK int pgs_rel_set(struct pgs_source *src, const struct pgs_msg *msg, struct cdc_slice raw,
                           struct cdc_error *err);
+void pgs_rels_done(struct pgs_source *src);
+
+/* coltype.c */
 CDC_CHECK int pgs_type_set(struct pgs_source *src, const struct pgs_msg *msg,
                            struct cdc_error *err);
-void pgs_rels_done(struct pgs_source *src);
+void pgs_typenames_done(struct pgs_source *src);
+/* What pgs_type_of works on: the strings go into the arena; prior: the known version, or NULL. */
+struct pgs_typing {
+    struct pgs_source *src;
+    struct cdc_arena *arena;
+    const struct cdc_table *prior;
+};
+/* Sets type, kind, item, bits, precision, scale, type_id, type_mod; ret->name is set. */
+CDC_CHECK int pgs_type_of(const struct pgs_typing *typing, const struct pgs_row_column *from,
+                          struct cdc_column *ret, struct cdc_error *err);
 
 /* reread.c */
 /* Fills after's UNCHANGED values if the row can be read as the stream shows it; else leaves them.

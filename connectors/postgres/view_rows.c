@@ -174,7 +174,9 @@ static int add_row(struct pgs_view *view, const PGresult *res, struct cdc_batch 
         *tx = view->tx;
     if (!after || !tx || take_cells(res, rel->n, batch, cells) < 0)
         return cdc_fail_oom(err);
-    if (pgs_convert(rel, cells, 0, after, err) < 0)
+    struct pgs_tuple tuple = {.cells = cells};
+    struct pgs_memory mem = {.arena = batch->arena, .left = view->src.srv.max_row};
+    if (pgs_convert(rel, &tuple, &mem, after, err) < 0)
         return CDC_FAIL;
     struct cdc_change *chg = cdc_batch_add(batch, rel->tab);
     if (!chg)

@@ -145,7 +145,7 @@ static void tell_key(const struct cdc_rule *rule, const struct cdc_known_table *
         [CDC_COLUMN_TRUNCATE] = "truncates",
     };
     for (const char *const *col = tab->columns; *col; col++) {
-        if (!is_key(rule, tab, *col) || rule->insert_only)
+        if (!is_key(rule, tab, *col))
             continue;
         enum cdc_column_act act = cdc_rule_key_column(rule, *col).act;
         if (cdc_key_act_refused(act))

@@ -7,7 +7,8 @@
  * column is done by the first plain name that it has there, else by the first pattern that takes
  * it. So a name beats patterns, exclude beats mask, hash and truncate, and the order in the file
  * never matters; the rule's hash does not depend on it either. A plain name under include stays
- * although a pattern under exclude takes it.
+ * although a pattern under exclude takes it. `*` under on_invalid is no entry but the rule's own
+ * on_invalid: what holds for all others.
  *
  * Ownership: the arena of the configuration. Threads: read-only after loading.
  */

@@ -34,7 +34,7 @@ const struct cdc_option cdc_columns_options[] = {
 
 struct columns_reader {
     const struct cdc_doc *doc;
-    const struct cdc_rule *rule;
+    struct cdc_rule *rule;
     struct cdc_columns *cols;
     struct cdc_error *err;
 };
@@ -92,7 +92,9 @@ static int add_map(const struct columns_reader *rd, enum cdc_said said, const st
                                          .shown = pairs[i].name,
                                          .number = pairs[i].number,
                                          .line = map->value->entries[i].line};
-        if (add(rd, &entry) != CDC_OK)
+        if (said == CDC_SAID_INVALID && strcmp(entry.text, "*") == 0)
+            rd->rule->on_invalid = (enum cdc_invalid)entry.number; /* as without a mapping */
+        else if (add(rd, &entry) != CDC_OK)
             return CDC_FAIL;
     }
     return CDC_OK;

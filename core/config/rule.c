@@ -71,9 +71,9 @@ static const struct cdc_option rule_options[] = {
      .choices = "fail|string|null",
      .dflt = "fail",
      .doc = "A value that its type cannot hold (infinity, NaN in a decimal, a year over 9999): "
-            "stop; make the whole column a text in the database's own form; or write null and name "
-            "the column in `__invalid`. By column: `{price: null, \"*_at\": string}`; the "
-            "others fail."},
+            "stop; make the columns whose type has such values texts, in the database's own form; "
+            "or write null and name the column in `__invalid`. By column: `{price: null, \"*\": "
+            "string}`, where `*` is all others (fail, if left out)."},
     {.name = "snapshot",
      .type = CDC_OPT_CHOICE,
      .choices = "initial|never|only",

@@ -82,8 +82,12 @@ static const struct column_row {
      "keep string"},
     {"on_invalid, the stricter pattern", "on_invalid: {'a*': null, '*b': string, '*': null}", "ab",
      "keep string", "keep string"},
-    {"on_invalid, the strictest pattern", "on_invalid: {'a*': null, '*b': fail, '*': string}", "ab",
-     "keep fail", "keep fail"},
+    {"on_invalid, the strictest pattern", "on_invalid: {'a*': null, '*b': fail, '?b': string}",
+     "ab", "keep fail", "keep fail"},
+    {"on_invalid, pattern beside the others", "on_invalid: {'*': fail, 'a*': null}", "ab",
+     "keep null", "keep null"},
+    {"on_invalid, the others beside a pattern", "on_invalid: {'a*': null, '*': string}", "b",
+     "keep string", "keep string"},
     {"on_invalid of a hashed one", "on_invalid: null, columns: {hash: [a]}", "a", "hash null",
      "hash null"},
 };
@@ -113,6 +117,19 @@ static void test_column(void **state)
     assert_string_equal(said, row->said);
     show(cdc_rule_key_column(rule, row->column), said, sizeof said);
     assert_string_equal(said, row->key_said);
+    cdc_arena_free(arena);
+}
+
+/* The envelope asks the rule itself what holds for columns that are not named. */
+static void test_others(void **state)
+{
+    (void)state;
+    struct cdc_arena *arena = cdc_arena_new(1 << 20);
+    struct cdc_error err = {0};
+    assert_int_equal(read_rule(arena, "on_invalid: {a: null, '*': string}", NULL, &err)->on_invalid,
+                     CDC_INVALID_STRING);
+    assert_int_equal(read_rule(arena, "on_invalid: {a: null}", NULL, &err)->on_invalid,
+                     CDC_INVALID_FAIL);
     cdc_arena_free(arena);
 }
 
@@ -195,8 +212,8 @@ static const struct hash_row {
     {"on_invalid by name", "", "on_invalid: {a: null}", false, NULL},
     {"on_invalid by name, other value", "on_invalid: {a: string}", "on_invalid: {a: null}", false,
      NULL},
-    {"on_invalid for all or by pattern", "on_invalid: null", "on_invalid: {'*': null}", false,
-     NULL},
+    {"on_invalid for all, in two ways", "on_invalid: null", "on_invalid: {'*': null}", true, NULL},
+    {"on_invalid by pattern", "on_invalid: null", "on_invalid: {'?*': null}", false, NULL},
     {"on_invalid string", "on_invalid: null", "on_invalid: string", false, NULL},
     {"empty columns are none", "", "columns: {}", true, NULL},
     {"insert_only", "deletes: append", "insert_only: true", false, NULL},
@@ -277,11 +294,12 @@ static void test_plain(void **state)
 int main(void)
 {
     struct CMUnitTest
-        tests[CM_COUNT(columns) + CM_COUNT(mentions) + CM_COUNT(hashes) + CM_COUNT(plains) + 3];
+        tests[CM_COUNT(columns) + CM_COUNT(mentions) + CM_COUNT(hashes) + CM_COUNT(plains) + 4];
     struct CMUnitTest *to = CM_ROWS(tests, test_column, columns);
     to = CM_ROWS(to, test_mentions, mentions);
     to = CM_ROWS(to, test_hash, hashes);
     to = CM_ROWS(to, test_plain, plains);
+    *to++ = (struct CMUnitTest)cmocka_unit_test(test_others);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_no_rule);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_key_acts);
     *to = (struct CMUnitTest)cmocka_unit_test(test_hash_fixed);

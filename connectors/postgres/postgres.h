@@ -220,6 +220,9 @@ void pgs_publication_sql(const struct pgs_server *srv, const struct pgs_tables *
 /* preflight.c */
 int pgs_check(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
 int pgs_drop(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
+/* preflight_rules.c: what the capture rules do to each table. */
+CDC_CHECK int pgs_check_rules(struct pgs_server *srv, const struct pgs_tables *tabs,
+                              struct cdc_report *report, struct cdc_error *err);
 
 /* stream.c */
 CDC_CHECK int pgs_stream_start(struct pgs_source *src, struct cdc_error *err);

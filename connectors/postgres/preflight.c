@@ -134,9 +134,6 @@ static void check_table(const struct pgs_server *srv, const struct pgs_publicati
         cdc_buf_str(&mend, ";");
         cdc_report(rep, CDC_BAD, cdc_buf_cstr(&mend), "table %s.%s is not in the publication",
                    tab->schema, tab->name);
-    } else {
-        cdc_report(rep, CDC_PASS, NULL, "table %s.%s is captured (rule at %s)", tab->schema,
-                   tab->name, tab->rule->where);
     }
     cdc_buf_done(&why);
     cdc_buf_done(&mend);
@@ -169,9 +166,11 @@ static int check_all(struct pgs_server *srv, struct cdc_report *rep, struct cdc_
     check_limits(res, slot.exists, rep);
     check_slot(srv, &slot, rep);
     check_publication(srv, &pub, &tabs, PQgetvalue(res, 0, F_CREATE)[0] == 't', rep);
-    check_tables(srv, &pub, &tabs, rep);
+    int rc = pgs_check_rules(srv, &tabs, rep, err);
+    if (rc == CDC_OK)
+        check_tables(srv, &pub, &tabs, rep);
     pgs_tables_done(&tabs);
-    return CDC_OK;
+    return rc;
 }
 
 /* A connection that is refused is a finding, not a failure to look. */

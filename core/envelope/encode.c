@@ -43,7 +43,7 @@ static bool put_bytes(struct cdc_buf *buf, struct cdc_slice bytes)
     if (to) {
         *to = BRANCH_VALUE;
         to = cdc_zigzag(to + 1, (int64_t)bytes.len);
-        if (bytes.len)
+        if (bytes.p)
             memcpy(to, bytes.p, bytes.len);
         buf->len = (size_t)(to - buf->p) + bytes.len;
     }

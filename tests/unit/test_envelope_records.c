@@ -189,18 +189,21 @@ static void json(void **state)
     (void)state;
     const struct cdc_column cols[] = {COL("id", "bigint", CDC_INT, .bits = 64, .key = 1),
                                       COL("name", "text", CDC_TEXT, .bits = 0),
-                                      COL("pin", "integer", CDC_INT, .bits = 32), GONE,
-                                      COL("doc", "jsonb", CDC_JSON, .bits = 0)};
-    const struct cdc_value vals[] = {ID(7), TEXT("hush"), ID(1234), INVALID("infinity"), UNCHANGED};
-    const struct cdc_value bad[] = {ID(7), TEXT("hush"), ID(1LL << 40), NUL, NUL};
+                                      COL("pin", "integer", CDC_INT, .bits = 32),
+                                      GONE,
+                                      COL("doc", "jsonb", CDC_JSON, .bits = 0),
+                                      COL("secret", "text", CDC_TEXT, .bits = 0)};
+    const struct cdc_value vals[] = {ID(7),     TEXT("hush"), ID(1234), INVALID("infinity"),
+                                     UNCHANGED, TEXT("hush")};
+    const struct cdc_value bad[] = {ID(7), TEXT("hush"), ID(1LL << 40), NUL, NUL, NUL};
     struct cdc_tx tx = {.commit_us = KIT_US};
     struct cdc_record rec[CDC_RECORDS_MAX];
     struct cdc_buf buf = CDC_BUF(4096);
     struct cdc_error err;
     struct kit kit;
     kit_up(&kit,
-           "columns: {hash: [id], mask: [name], exclude: [doc]}, on_invalid: {gone: \"null\"}",
-           cols, 5);
+           "columns: {hash: [id], mask: [name], exclude: [secret]}, on_invalid: {gone: \"null\"}",
+           cols, 6);
     struct cdc_change chg = {.op = 'u', .table = kit.tab, .tx = &tx, .after = vals};
     assert_int_equal(cdc_plan_records(kit.tab->plan, &chg, 0, rec, NULL), 1);
     assert_int_equal(cdc_plan_json(kit.tab->plan, rec, &buf, NULL), CDC_OK);

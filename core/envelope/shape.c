@@ -15,8 +15,8 @@ static int refuse(const struct cdc_table *tab, const char *column, const char *w
                   struct cdc_error *err)
 {
     const char *where = tab->rule->where ? tab->rule->where : "";
-    return cdc_fail(err, CDC_CONFIG, where, "capture rule %s, table %s.%s, column %s: %s", where,
-                    tab->schema, tab->name, column, why);
+    return cdc_fail(err, CDC_CONFIG, where, "table %s.%s, column %s: %s", tab->schema, tab->name,
+                    column, why);
 }
 
 static bool can_be_invalid(enum cdc_kind kind)

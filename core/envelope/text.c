@@ -12,8 +12,8 @@
  * Avro name is not the column's, `cdc.default` and `key` only where there is one. What tells
  * two kinds of one Avro type apart (`zone`, `cdc.kind`) stands inside T, for T may be an item.
  *
- * What the capture rule does to a column's values is told by `cdc.rule`: "hash", "mask",
- * "truncate(200)", or "string" where `on_invalid: string` made text of another type.
+ * What the capture rule does to a column's values is told by `cdc.rule`: "hash", "mask" or
+ * "truncate(200)". That `on_invalid: string` made text of another type is seen by `cdc.type`.
  *
  * The text of `Key` decides the bytes of a Kafka key and so its partition. It therefore says
  * nothing that may change while the key does not: no version, no source type, nullability or
@@ -99,7 +99,7 @@ static int put_field(struct cdc_buf *buf, const struct source *src, uint16_t i,
     return CDC_OK;
 }
 
-static void put_rule(struct cdc_buf *buf, const struct cdc_column_shape *shape, enum cdc_kind kind)
+static void put_rule(struct cdc_buf *buf, const struct cdc_column_shape *shape)
 {
     switch (shape->act) {
     case CDC_COLUMN_HASH: put_string_member(buf, "cdc.rule", "hash"); break;
@@ -107,18 +107,15 @@ static void put_rule(struct cdc_buf *buf, const struct cdc_column_shape *shape, 
     case CDC_COLUMN_TRUNCATE:
         cdc_buf_printf(buf, ",\"cdc.rule\":\"truncate(%u)\"", shape->limit);
         break;
-    case CDC_COLUMN_EXCLUDE: break;
-    case CDC_COLUMN_KEEP:
-        if (shape->as_text && kind != CDC_TEXT)
-            put_string_member(buf, "cdc.rule", "string");
-        break;
+    case CDC_COLUMN_EXCLUDE:
+    case CDC_COLUMN_KEEP: break;
     }
 }
 
 static void put_end(struct cdc_buf *buf, const struct source *src, uint16_t i)
 {
     const struct cdc_column *col = &src->tab->cols[i];
-    put_rule(buf, &src->shape.cols[i], col->kind);
+    put_rule(buf, &src->shape.cols[i]);
     if (col->key)
         cdc_buf_printf(buf, ",\"key\":%u", col->key);
     cdc_buf_byte(buf, '}');

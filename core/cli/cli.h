@@ -42,6 +42,7 @@ int cdc_cmd_init(int argc, char **argv);
 int cdc_cmd_cat(int argc, char **argv);
 int cdc_cmd_fsck(int argc, char **argv);
 int cdc_cmd_replica(int argc, char **argv);
+int cdc_cmd_verify(int argc, char **argv);
 int cdc_cmd_drop(int argc, char **argv);
 int cdc_cmd_help(int argc, char **argv);
 int cdc_cmd_docs(int argc, char **argv);

@@ -29,6 +29,15 @@ static const struct cdc_flag replica_flags[] = {
     {0},
 };
 
+static const struct cdc_flag verify_flags[] = {
+    {"--table", "SCHEMA.TABLE", "only this table"},
+    {"--replica", "FILE.db", "compare this replica with the lake, in place of lake and source"},
+    {"--rate", "ROWS", "read at most so many rows a second from the source"},
+    {"--timeout", "DURATION", "how long to wait until the lake has come to the place (10m)"},
+    {"--limit", "KEYS", "print at most so many keys that differ (1000); all are counted"},
+    {0},
+};
+
 static const struct cdc_flag drop_flags[] = {
     {"--yes", NULL, "do not ask"},
     {0},
@@ -75,6 +84,16 @@ const struct cdc_command cdc_commands[] = {
      .doc = "Builds a SQLite database from the captured records and keeps it up to date.",
      .example = "sidestream replica shop.yaml --to shop.db --until-caught-up",
      .flags = replica_flags},
+    {.name = "verify",
+     .run = cdc_cmd_verify,
+     .place = "CONFIG",
+     .doc = "Compares what was captured with the source, row by row, at one place of its log.",
+     .more =
+         "Prints a JSON line for each key that differs, never a value, and a summary to standard\n"
+         "error. Runs beside `sidestream run`, which must bring the lake to that place. Exits 0\n"
+         "if all is equal, 1 if there is a difference, 3 if it cannot be decided.\n",
+     .example = "sidestream verify shop.yaml --table public.users --rate 20000",
+     .flags = verify_flags},
     {.name = "fsck",
      .run = cdc_cmd_fsck,
      .place = "CONFIG|PATH",

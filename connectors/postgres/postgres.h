@@ -31,10 +31,18 @@ void pgs_clear(PGresult **res);
 
 enum pgs_manage { PGS_MANAGE_ALL, PGS_MANAGE_SLOT, PGS_MANAGE_NONE };
 
+/*
+ * A table is in one publication: of all operations, or (rule insert_only) of inserts and truncates.
+ * The second is `<publication>_inserts`.
+ */
+enum pgs_pub { PGS_PUB_ALL, PGS_PUB_INSERTS, PGS_PUBS };
+
 /* The server as configured, and the ordinary connection for questions (opened when needed). */
 struct pgs_server {
     const struct cdc_config *cfg;
-    char slot[64], publication[64]; /* NUL-terminated */
+    char slot[64];
+    char pubs[PGS_PUBS][64]; /* names of the publications, by enum pgs_pub */
+    bool inserts;            /* the second one is there, and named to the server */
     enum pgs_manage manage;
     bool leaf, failover, adopt;
     int64_t status_us;
@@ -69,7 +77,8 @@ struct pgs_table {
     char identity;                          /* d n f i */
     bool usable;                            /* its identity lets updates and deletes be seen */
     bool uneven;                            /* a partition has another identity than the root */
-    bool published, listed;                 /* seen through the publication; named in it */
+    bool published[PGS_PUBS];               /* seen through the publication */
+    bool listed[PGS_PUBS];                  /* named in it */
 };
 
 struct pgs_tables {
@@ -78,7 +87,8 @@ struct pgs_tables {
 };
 
 struct pgs_publication {
-    bool exists, all_tables, via_root, complete; /* complete: insert, update, delete, truncate */
+    bool exists, all_tables, via_root;
+    bool right; /* publishes just the operations that it is for */
     char owner[64];
 };
 
@@ -201,8 +211,8 @@ void pgs_slot_blame(struct pgs_source *src);
 CDC_CHECK int pgs_fingerprint(const struct pgs_source *src, struct cdc_buf *ret);
 
 /* publication.c */
-CDC_CHECK int pgs_publication_look(struct pgs_server *srv, struct pgs_publication *ret,
-                                   struct cdc_error *err);
+CDC_CHECK int pgs_publication_look(struct pgs_server *srv, enum pgs_pub which,
+                                   struct pgs_publication *ret, struct cdc_error *err);
 CDC_CHECK int pgs_tables_look(struct pgs_server *srv, struct pgs_tables *ret,
                               struct cdc_error *err);
 void pgs_tables_done(struct pgs_tables *tabs);
@@ -210,12 +220,22 @@ void pgs_tables_done(struct pgs_tables *tabs);
 CDC_CHECK int pgs_tables_refuse(const struct pgs_tables *tabs, struct cdc_error *err);
 /* Why this captured table cannot be, and what mends it; false: it can. */
 bool pgs_table_refused(const struct pgs_table *tab, struct cdc_buf *why, struct cdc_buf *mend);
-/* Before the slot exists: makes the publication or checks it, tables included. */
+/* The publication that the table belongs to; its rule is not NULL. */
+static inline enum pgs_pub pgs_pub_of(const struct pgs_table *tab)
+{
+    return tab->rule->insert_only ? PGS_PUB_INSERTS : PGS_PUB_ALL;
+}
+/* Before the slot exists: makes the publications or checks them, tables included. */
 CDC_CHECK int pgs_publication_make(struct pgs_server *srv, struct cdc_error *err);
 /* Beside a slot: must exist; captured tables join, others leave (only `all`). */
 CDC_CHECK int pgs_publication_sync(struct pgs_server *srv, bool at_start, struct cdc_error *err);
-void pgs_publication_sql(const struct pgs_server *srv, const struct pgs_tables *tabs,
-                         struct cdc_buf *ret);
+/* The SQL that makes the one, with its tables. */
+void pgs_publication_sql(const struct pgs_server *srv, enum pgs_pub which,
+                         const struct pgs_tables *tabs, struct cdc_buf *ret);
+/* The operations that it publishes, as `publish` says them. */
+const char *pgs_publication_ops(enum pgs_pub which);
+/* Is any table to be in the second publication? */
+bool pgs_inserts_wanted(const struct pgs_tables *tabs);
 
 /* preflight.c */
 int pgs_check(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);

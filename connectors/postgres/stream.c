@@ -92,21 +92,31 @@ static bool is_local(PGconn *conn)
            addr.ss_family == AF_UNIX;
 }
 
+/* As an identifier inside a literal. */
+static void put_name(struct cdc_buf *sql, const char *name)
+{
+    struct cdc_buf ident = CDC_BUF(256);
+    pgs_ident_put(&ident, name);
+    for (size_t i = 0; i < ident.len; i++) {
+        if (ident.p[i] == '\'')
+            cdc_buf_byte(sql, '\'');
+        cdc_buf_byte(sql, ident.p[i]);
+    }
+    cdc_buf_done(&ident);
+}
+
 static void start_sql(const struct pgs_source *src, struct cdc_buf *sql)
 {
-    struct cdc_buf name = CDC_BUF(256);
-    pgs_ident_put(&name, src->srv.publication);
     cdc_buf_printf(sql,
                    "START_REPLICATION SLOT \"%s\" LOGICAL " PGS_LSN_FMT
                    " (proto_version '1', publication_names '",
                    src->srv.slot, PGS_LSN(src->head.commit));
-    for (size_t i = 0; i < name.len; i++) {
-        if (name.p[i] == '\'')
-            cdc_buf_byte(sql, '\'');
-        cdc_buf_byte(sql, name.p[i]);
+    put_name(sql, src->srv.pubs[PGS_PUB_ALL]);
+    if (src->srv.inserts) {
+        cdc_buf_byte(sql, ',');
+        put_name(sql, src->srv.pubs[PGS_PUB_INSERTS]);
     }
-    cdc_buf_str(sql, "')");
-    cdc_buf_done(&name);
+    cdc_buf_str(sql, cdc_capture_messages(src->srv.cfg->capture) ? "', messages 'true')" : "')");
 }
 
 /* CDC_AGAIN: another session has the slot, often our own of before, for some moments. */

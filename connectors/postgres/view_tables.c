@@ -104,7 +104,7 @@ static int describe(struct pgs_view *view, const PGresult *res, const struct pgs
 /* One table into the next item; a table that is gone by now is none. */
 static int look_table(struct pgs_view *view, const struct pgs_table *tab, struct cdc_error *err)
 {
-    const char *args[] = {tab->schema, tab->name, view->src.srv.publication, NULL};
+    const char *args[] = {tab->schema, tab->name, view->src.srv.pubs[pgs_pub_of(tab)], NULL};
     PGS_CLEAR PGresult *res = NULL;
     struct pgs_view_table *item = &view->items[view->base.n];
     if (pgs_view_shape(view, tab->schema, tab->name, &item->shape, err) < 0 ||

@@ -9,8 +9,6 @@
  */
 #include "cli/cli.h"
 #include "config/capture.h"
-#include "config/columns.h"
-#include "config/glob.h"
 #include "config/nearest.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 20)
@@ -166,17 +164,11 @@ static bool needed(const struct cdc_rule *rule, const char *name)
            (rule->updated_at && strcmp(rule->updated_at, name) == 0);
 }
 
-/* A rule that is about one table only. */
-static bool single(const struct cdc_rule *rule)
-{
-    return !strpbrk(rule->tables, "*?[\\");
-}
-
 static void tell_missing(const struct cdc_rule *rule, const struct cdc_known_table *tab,
                          struct cdc_report *report)
 {
     for (const char *const *name = cdc_rule_mentions(rule); *name; name++) {
-        if (has(tab->columns, *name) || (!single(rule) && !needed(rule, *name)))
+        if (has(tab->columns, *name) || (!cdc_rule_single(rule) && !needed(rule, *name)))
             continue;
         struct cdc_nearest near = {.word = *name};
         for (const char *const *col = tab->columns; *col; col++)
@@ -238,6 +230,6 @@ void cdc_capture_check(const struct cdc_capture *capture, const struct cdc_known
             cdc_report(report, CDC_WARN,
                        "look for a misspelt name, or an earlier rule that takes the tables",
                        "rule %s (%s) takes no table", rules[i].where, rules[i].tables);
-        else if (!rules[i].skip && !single(&rules[i]))
+        else if (!rules[i].skip && !cdc_rule_single(&rules[i]))
             tell_nowhere(capture, &rules[i], tabs, n, report);
 }

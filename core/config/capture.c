@@ -142,6 +142,11 @@ size_t cdc_capture_rules(const struct cdc_capture *capture, const struct cdc_rul
     return capture->n;
 }
 
+bool cdc_rule_single(const struct cdc_rule *rule)
+{
+    return rule->tables && !strpbrk(rule->tables, "*?[\\");
+}
+
 bool cdc_capture_message(const struct cdc_capture *capture, const char *prefix)
 {
     for (size_t i = 0; i < capture->n_messages; i++)

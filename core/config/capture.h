@@ -23,6 +23,9 @@ CDC_CHECK int cdc_capture_read(const struct cdc_doc *doc, const struct cdc_entry
 const struct cdc_rule *cdc_capture_find(const struct cdc_capture *capture, const char *schema,
                                         const char *table);
 
+/* Is the rule about one table only, by its name? */
+bool cdc_rule_single(const struct cdc_rule *rule);
+
 /* A rule and how it is matched; rule.c fills both. */
 struct cdc_pattern {
     const char *schema, *table;

@@ -15,6 +15,7 @@
 
 #include "avro/check.h"
 #include "cdc/log.h"
+#include "config/capture.h"
 
 #define SCHEMA_MAX ((size_t)8 << 20)
 
@@ -39,6 +40,19 @@ static void tell_changed_rule(const struct cdc_table *tab, struct cdc_slice befo
                 "change means)",
                 tab->schema, tab->name, tab->rule->where);
     json_decref(state);
+}
+
+/* A column that was renamed, or never was: what the rule says of it is done to nothing. */
+static void tell_missing_columns(const struct cdc_table *tab)
+{
+    if (!tab->rule || !cdc_rule_single(tab->rule))
+        return;
+    for (const char *const *name = cdc_rule_mentions(tab->rule); *name; name++)
+        if (cdc_table_column(tab, *name) < 0)
+            cdc_log(CDC_LOG_WARN,
+                    "table %s.%s: its capture rule (%s) names the column \"%s\", which the table "
+                    "does not have: nothing is hidden or changed by that name",
+                    tab->schema, tab->name, tab->rule->where, *name);
 }
 
 static int put_state(struct cdc_outlet *out, const struct cdc_table *tab, struct cdc_error *err)
@@ -94,6 +108,8 @@ static int resolve_table(struct cdc_outlet *out, struct cdc_table *tab, struct c
     if (rc == CDC_OK)
         rc = cdc_plan_new(tab, &schema, &out->state, &tab->plan, err);
     cdc_buf_done(&text);
+    if (rc == CDC_OK)
+        tell_missing_columns(tab);
     return rc == CDC_OK ? put_state(out, tab, err) : rc;
 }
 

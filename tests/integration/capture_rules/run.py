@@ -98,6 +98,13 @@ def main(l):
         got = path.read_bytes() if path.is_file() and path != config else b""
         assert KEY.encode() not in got and other.encode() not in got, path
 
+    l.step("a column that is renamed is another one, and that is told")
+    pg.each("alter table shop.users rename column phone to mobile", "insert into shop.users (id, mobile) values (20, 'seen')")
+    told.append(car.call("run", "CONFIG", "--until-caught-up"))
+    assert told[-1].code == 0 and 'names the column "phone", which the table does not have' in told[-1].err, told[-1]
+    assert list(lake.Lake(car.lake).rows("shop.users"))[-1].cells["mobile"] == "seen"
+    pg.sql("alter table shop.users rename column mobile to phone")
+
     l.step("what check refuses")
     for rule, wanted in (
             ({**RULE, "columns": {"exclude": ["pasword"]}}, 'names the column "pasword", which the table does not have; '

@@ -8,6 +8,7 @@
  *   preflight.c    `check` and `drop`
  *   stream.c       CopyBoth: reading, status, idle positions, the one deadline
  *   apply.c        messages -> changes
+ *   messages.c     logical messages -> changes of a table of their own
  *   relation.c     relation messages -> cdc_table
  *   coltype.c      the type of a column: built in, or from the catalogue
  *   reread.c       values the stream did not send after a key change
@@ -130,6 +131,7 @@ struct pgs_tx {
     uint32_t xid, crc;
     uint64_t bytes;
     bool rows;          /* a change of it has been emitted */
+    bool message;       /* and it was a message behind the last row */
     struct cdc_tx *out; /* in the current batch's arena, or NULL */
 };
 
@@ -154,7 +156,9 @@ struct pgs_source {
     struct pgs_rel *rels[PGS_REL_BUCKETS];
     struct pgs_typename *typenames;
     struct pgs_room *room;
-    int64_t reread_off_us; /* no rereading before */
+    int64_t reread_off_us;      /* no rereading before */
+    struct cdc_table *messages; /* of logical messages; NULL: none has come */
+    int64_t seen_us;            /* commit time of the last transaction that began; 0: none */
 
     uint64_t wal_end;  /* largest seen in a keepalive */
     uint64_t received; /* largest LSN seen in any frame */
@@ -258,6 +262,7 @@ bool pgs_wait(struct pgs_source *src, int fd, short events, int64_t deadline_us)
 struct pgs_data {
     char *raw; /* libpq's; NULL once the batch took it */
     size_t len, payload;
+    int64_t sent_us; /* the server's clock then */
 };
 CDC_CHECK int pgs_apply(struct pgs_source *src, struct cdc_batch *batch, struct pgs_data *data,
                         struct cdc_error *err);
@@ -271,9 +276,22 @@ struct pgs_tuple {
  */
 CDC_CHECK int pgs_convert(const struct pgs_rel *rel, const struct pgs_tuple *tuple,
                           struct pgs_memory *mem, struct cdc_value *ret, struct cdc_error *err);
+/* Our position is in a transaction that is not this server's. CDC_OPERATOR. */
+int pgs_unlike(const struct pgs_pos *resume, const char *what, struct cdc_error *err);
+/* What the server must not send. CDC_FATAL. */
+int pgs_protocol(const char *what, struct cdc_error *err);
+/* The message's bytes, in the batch's arena from here on; NULL: no memory. */
+uint8_t *pgs_keep_bytes(struct cdc_batch *batch, struct pgs_data *data);
+/* The open transaction's object in this batch; NULL: no memory. */
+const struct cdc_tx *pgs_tx_out(struct pgs_source *src, struct cdc_batch *batch);
 /* One text cell; as pgs_unpack. */
 int pgs_value(const struct pgs_rel *rel, uint16_t i, struct pgs_memory *mem, struct pgs_cell cell,
               struct cdc_value *ret);
+
+/* messages.c */
+/* A logical message (its head is decoded already) -> a change of _sidestream._messages. */
+CDC_CHECK int pgs_message(struct pgs_source *src, struct cdc_batch *batch, struct pgs_data *data,
+                          struct cdc_error *err);
 
 /* relation.c */
 struct pgs_rel *pgs_rel_find(struct pgs_source *src, uint32_t oid);

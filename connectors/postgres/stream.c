@@ -211,6 +211,7 @@ static int on_frame(struct pgs_source *src, struct cdc_batch *batch, struct pgs_
     if (frame.kind == 'k')
         return on_keepalive(src, &frame, err);
     data->payload = frame.payload;
+    data->sent_us = frame.sent_us;
     return pgs_apply(src, batch, data, err);
 }
 
@@ -279,12 +280,16 @@ static int set_position(struct pgs_source *src, struct cdc_batch *batch, const s
     return cdc_batch_position(batch, cdc_slice_str(text), err);
 }
 
-/* Inside a transaction: no position, or one that names the rows so far. */
+/*
+ * Inside a transaction: no position, or one that names the rows so far. Not behind a message that
+ * was emitted since the last row: messages are not counted, so a position could not tell which of
+ * those behind a row are out.
+ */
 static int hand_over_part(struct pgs_source *src, struct cdc_batch *batch, struct cdc_error *err)
 {
     const struct pgs_tx *tx = &src->tx;
     batch->cut = CDC_CUT_NO;
-    if (!src->srv.cfg->cuts || tx->skip || tx->n <= tx->skip_rows)
+    if (!src->srv.cfg->cuts || tx->skip || tx->n <= tx->skip_rows || tx->message)
         return CDC_OK;
     struct pgs_pos pos = {.kind = PGS_POS_CUT,
                           .commit = tx->commit,

@@ -5,7 +5,8 @@
  *
  * For looking at a source while trying things. A record is printed when it is written, before any
  * commit, so a rewind prints rows again; the checkpoint lives in memory and dies with the process.
- * Columns that the source did not send are left out of `row`; `row` is null for a range delete.
+ * Columns that the source did not send are left out of `row`, and the capture rule's `columns:` are
+ * carried out; `row` is null for a range delete.
  */
 #include "cdc/json.h"
 #include "cdc/plan.h"
@@ -60,22 +61,6 @@ static void console_policy(const struct cdc_sink *snk, struct cdc_commit_policy 
     *ret = (struct cdc_commit_policy){.idle_us = 10 * 1000000, .idle_bytes = 64 << 20};
 }
 
-static void put_row(struct cdc_buf *line, const struct cdc_table *tab, const struct cdc_value *row)
-{
-    const char *sep = "";
-    cdc_buf_byte(line, '{');
-    for (uint16_t i = 0; i < tab->n; i++) {
-        if (!cdc_value_known(&row[i]))
-            continue;
-        cdc_buf_str(line, sep);
-        cdc_json_string(line, cdc_slice_str(tab->cols[i].name));
-        cdc_buf_byte(line, ':');
-        cdc_json_value(line, &row[i], tab->cols[i].bits);
-        sep = ",";
-    }
-    cdc_buf_byte(line, '}');
-}
-
 static int print(struct cdc_buf *line, const struct cdc_record *rec, struct cdc_error *err)
 {
     const struct cdc_table *tab = rec->change->table;
@@ -92,10 +77,8 @@ static int print(struct cdc_buf *line, const struct cdc_record *rec, struct cdc_
     else
         cdc_buf_str(line, "null");
     cdc_buf_str(line, ",\"row\":");
-    if (rec->row)
-        put_row(line, tab, rec->row);
-    else
-        cdc_buf_str(line, "null");
+    if (cdc_plan_json(tab->plan, rec, line, err) < 0)
+        return CDC_FAIL;
     cdc_buf_str(line, "}\n");
     if (line->failed)
         return cdc_fail_oom(err);

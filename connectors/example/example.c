@@ -144,9 +144,12 @@ static int example_check(const struct cdc_config *cfg, struct cdc_report *report
                          struct cdc_error *err)
 {
     (void)err;
-    bool taken = cdc_capture_match(cfg->capture, "example", "numbers") != NULL;
-    cdc_report(report, taken ? CDC_PASS : CDC_BAD, NULL, "example.numbers is %s",
-               taken ? "captured" : "taken by no rule under `capture:`");
+    static const char *const columns[] = {"id", "word", NULL}, *const key[] = {"id", NULL};
+    const struct cdc_known_table tab = {
+        .schema = "example", .name = "numbers", .columns = columns, .key = key};
+    cdc_capture_check(cfg->capture, &tab, 1, report);
+    if (!cdc_capture_match(cfg->capture, "example", "numbers"))
+        cdc_report(report, CDC_BAD, NULL, "no rule under `capture:` takes example.numbers");
     return CDC_OK;
 }
 

@@ -464,6 +464,11 @@ static int feed_open(const struct cdc_config *cfg, const char *place, uint64_t a
     return CDC_OK;
 }
 
+static const struct cdc_map *feed_checkpoint(const struct cdc_feed *base)
+{
+    return &((const struct feed *)base)->chain.map;
+}
+
 static int feed_fsck(struct cdc_feed *base, struct cdc_report *report, struct cdc_error *err)
 {
     return lake_fsck(((struct feed *)base)->store, report, err);
@@ -475,6 +480,7 @@ const struct cdc_feed_ops lake_feed = {
     .commit = feed_commit,
     .row = feed_row,
     .file = feed_file,
+    .checkpoint = feed_checkpoint,
     .fsck = feed_fsck,
     .close = feed_close,
 };

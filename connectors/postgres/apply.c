@@ -24,12 +24,12 @@
 #define BIG_BYTES   ((uint64_t)16 << 20) /* after such a transaction the idle position is urgent */
 #define ADOPT_BYTES ((size_t)64 << 10)
 
-static int protocol(const char *what, struct cdc_error *err)
+int pgs_protocol(const char *what, struct cdc_error *err)
 {
     return cdc_fail(err, CDC_FATAL, "postgres", "the server's stream makes no sense: %s", what);
 }
 
-static int unlike(const struct pgs_pos *resume, const char *what, struct cdc_error *err)
+int pgs_unlike(const struct pgs_pos *resume, const char *what, struct cdc_error *err)
 {
     return cdc_fail(
         err, CDC_OPERATOR, "postgres",
@@ -45,9 +45,9 @@ static int recognise(struct pgs_source *src, struct cdc_error *err)
     const struct pgs_pos *pos = &src->resume;
     struct pgs_tx *tx = &src->tx;
     if (tx->commit != pos->commit)
-        return unlike(pos, "was not sent again", err);
+        return pgs_unlike(pos, "was not sent again", err);
     if (tx->xid != pos->xid || (pos->kind == PGS_POS_TX && tx->commit_us != pos->commit_us))
-        return unlike(pos, "is not the one that we saved", err);
+        return pgs_unlike(pos, "is not the one that we saved", err);
     if (pos->kind == PGS_POS_TX)
         tx->skip = true;
     else
@@ -58,15 +58,16 @@ static int recognise(struct pgs_source *src, struct cdc_error *err)
 static int begin(struct pgs_source *src, const struct pgs_msg *msg, struct cdc_error *err)
 {
     if (src->tx.open)
-        return protocol("a transaction begins inside another", err);
+        return pgs_protocol("a transaction begins inside another", err);
     src->tx = (struct pgs_tx){.open = true,
                               .commit = msg->begin.commit,
                               .commit_us = msg->begin.commit_us,
                               .xid = msg->begin.xid};
+    src->seen_us = msg->begin.commit_us;
     if (src->resume.kind == PGS_POS_TX || src->resume.kind == PGS_POS_CUT)
         return recognise(src, err);
     if (msg->begin.commit < src->head.end)
-        return protocol("a transaction comes a second time", err);
+        return pgs_protocol("a transaction comes a second time", err);
     return CDC_OK;
 }
 
@@ -75,9 +76,9 @@ static int commit(struct pgs_source *src, const struct pgs_msg *msg, struct cdc_
 {
     struct pgs_tx *tx = &src->tx;
     if (!tx->open || msg->commit.commit != tx->commit)
-        return protocol("a commit does not belong to its transaction", err);
+        return pgs_protocol("a commit does not belong to its transaction", err);
     if (tx->n < tx->skip_rows)
-        return unlike(&src->resume, "has fewer rows than before", err);
+        return pgs_unlike(&src->resume, "has fewer rows than before", err);
     if (tx->out)
         batch->changes[batch->n - 1].flags |= CDC_TX_LAST;
     src->head = (struct pgs_pos){.kind = PGS_POS_TX,
@@ -92,8 +93,7 @@ static int commit(struct pgs_source *src, const struct pgs_msg *msg, struct cdc_
     return CDC_OK;
 }
 
-/* The transaction's object in this batch. */
-static const struct cdc_tx *tx_out(struct pgs_source *src, struct cdc_batch *batch)
+const struct cdc_tx *pgs_tx_out(struct pgs_source *src, struct cdc_batch *batch)
 {
     struct pgs_tx *tx = &src->tx;
     if (tx->out)
@@ -114,7 +114,7 @@ static const struct cdc_tx *tx_out(struct pgs_source *src, struct cdc_batch *bat
 static struct cdc_change *add(struct pgs_source *src, struct cdc_batch *batch, enum cdc_op op,
                               const struct pgs_rel *rel)
 {
-    const struct cdc_tx *tx = tx_out(src, batch);
+    const struct cdc_tx *tx = pgs_tx_out(src, batch);
     struct cdc_change *chg = tx ? cdc_batch_add(batch, rel->tab) : NULL;
     if (chg) {
         chg->op = (uint8_t)op;
@@ -135,18 +135,33 @@ static int bad_value(const struct pgs_rel *rel, uint16_t col, struct cdc_error *
         tab->schema, tab->name, tab->cols[col].name, tab->cols[col].type);
 }
 
-/* A tuple's cells as values. `old`: 'K' (only the identity's columns are told), 'O', or 0. */
-static int convert(const struct pgs_rel *rel, const struct pgs_cell *cells, uint8_t old,
-                   struct cdc_value *ret, struct cdc_error *err)
+static int arrays_too_large(const struct pgs_rel *rel, struct cdc_error *err)
 {
-    const struct cdc_column *cols = rel->tab->cols;
+    return cdc_fail(err, CDC_OPERATOR, rel->tab->name,
+                    "the arrays of a row of table %s.%s take more memory (16 bytes an item) than "
+                    "source.max_row_bytes: raise it, or leave the table out by `skip: true`",
+                    rel->tab->schema, rel->tab->name);
+}
+
+int pgs_value(const struct pgs_rel *rel, uint16_t i, struct pgs_memory *mem, struct pgs_cell cell,
+              struct cdc_value *ret)
+{
+    const struct cdc_column *col = &rel->tab->cols[i];
+    return rel->parse[i] ? rel->parse[i](col, cell.p, cell.len, ret)
+                         : pgs_unpack(col, mem, cell.p, cell.len, ret);
+}
+
+int pgs_convert(const struct pgs_rel *rel, const struct pgs_tuple *tuple, struct pgs_memory *mem,
+                struct cdc_value *ret, struct cdc_error *err)
+{
     for (uint16_t i = 0; i < rel->n; i++) {
-        const struct pgs_cell *cell = &cells[i];
-        if (old == 'K' && !rel->flagged[i])
+        const struct pgs_cell *cell = &tuple->cells[i];
+        if (tuple->old == 'K' && !rel->flagged[i])
             continue;
         if (cell->kind == 't') {
-            if (rel->parse[i](&cols[i], cell->p, cell->len, &ret[i]) != CDC_OK)
-                return bad_value(rel, i, err);
+            int rc = pgs_value(rel, i, mem, *cell, &ret[i]);
+            if (rc != CDC_OK)
+                return rc == CDC_FULL ? arrays_too_large(rel, err) : bad_value(rel, i, err);
         } else {
             ret[i].kind = cell->kind == 'n' ? CDC_NULL : CDC_UNCHANGED;
         }
@@ -179,16 +194,24 @@ static bool key_moved(const struct cdc_table *tab, const struct cdc_value *befor
     return false;
 }
 
+static struct pgs_memory memory_of(const struct pgs_source *src, const struct cdc_batch *batch)
+{
+    return (struct pgs_memory){.arena = batch->arena, .left = src->srv.max_row};
+}
+
 static int update(struct pgs_source *src, struct cdc_batch *batch, const struct pgs_msg *msg,
                   const struct pgs_rel *rel, struct cdc_error *err)
 {
+    struct pgs_tuple old = {.cells = msg->row.before, .old = msg->row.old};
+    struct pgs_tuple new = {.cells = msg->row.after};
+    struct pgs_memory mem = memory_of(src, batch);
     struct cdc_value *before = msg->row.old ? cdc_batch_values(batch, rel->n) : NULL;
     struct cdc_value *after = cdc_batch_values(batch, rel->n);
     if (!after || (msg->row.old && !before))
         return cdc_fail_oom(err);
-    if (before && convert(rel, msg->row.before, msg->row.old, before, err) < 0)
+    if (before && pgs_convert(rel, &old, &mem, before, err) < 0)
         return CDC_FAIL;
-    if (convert(rel, msg->row.after, 0, after, err) < 0)
+    if (pgs_convert(rel, &new, &mem, after, err) < 0)
         return CDC_FAIL;
     bool left = fill_unsent(rel, before, after);
     bool moved = key_moved(rel->tab, before, after);
@@ -208,10 +231,13 @@ static int insert_or_delete(struct pgs_source *src, struct cdc_batch *batch,
                             struct cdc_error *err)
 {
     bool insert = msg->type == 'I';
+    struct pgs_tuple tuple = {.cells = insert ? msg->row.after : msg->row.before,
+                              .old = msg->row.old};
+    struct pgs_memory mem = memory_of(src, batch);
     struct cdc_value *row = cdc_batch_values(batch, rel->n);
     if (!row)
         return cdc_fail_oom(err);
-    if (convert(rel, insert ? msg->row.after : msg->row.before, msg->row.old, row, err) < 0)
+    if (pgs_convert(rel, &tuple, &mem, row, err) < 0)
         return CDC_FAIL;
     struct cdc_change *chg = add(src, batch, insert ? CDC_OP_CREATE : CDC_OP_DELETE, rel);
     if (!chg)
@@ -220,8 +246,7 @@ static int insert_or_delete(struct pgs_source *src, struct cdc_batch *batch,
     return CDC_OK;
 }
 
-/* The bytes of a captured row, in the batch's arena from here on. */
-static uint8_t *keep_bytes(struct cdc_batch *batch, struct pgs_data *data)
+uint8_t *pgs_keep_bytes(struct cdc_batch *batch, struct pgs_data *data)
 {
     uint8_t *at = (uint8_t *)data->raw;
     size_t len = data->len;
@@ -246,14 +271,14 @@ static int captured_row(struct pgs_source *src, struct cdc_batch *batch, const s
             "raise it (three times as much memory is needed), or leave the table out by "
             "`skip: true`",
             rel->tab->schema, rel->tab->name, len, src->srv.max_row);
-    uint8_t *bytes = keep_bytes(batch, data);
+    uint8_t *bytes = pgs_keep_bytes(batch, data);
     if (!bytes)
         return cdc_fail_oom(err);
     if (pgs_decode(bytes, len, src->room, &msg, err) < 0)
         return CDC_FAIL;
     if ((msg.row.old && msg.row.n_before != rel->n) ||
         (msg.type != 'D' && msg.row.n_after != rel->n))
-        return protocol("a row has another number of columns than its table", err);
+        return pgs_protocol("a row has another number of columns than its table", err);
     return msg.type == 'U' ? update(src, batch, &msg, rel, err)
                            : insert_or_delete(src, batch, &msg, rel, err);
 }
@@ -268,7 +293,7 @@ static int truncate_tables(struct pgs_source *src, struct cdc_batch *batch, stru
     for (uint32_t i = 0; i < msg.truncate.n; i++) {
         const struct pgs_rel *rel = pgs_rel_find(src, pgs_truncate_oid(&msg, i));
         if (!rel)
-            return protocol("a table is truncated that was not described", err);
+            return pgs_protocol("a table is truncated that was not described", err);
         if (rel->tab && !add(src, batch, CDC_OP_RANGE, rel))
             return cdc_fail_oom(err);
     }
@@ -280,8 +305,9 @@ static int count_row(struct pgs_source *src, struct cdc_slice bytes, struct cdc_
 {
     struct pgs_tx *tx = &src->tx;
     if (!tx->open)
-        return protocol("a row outside a transaction", err);
+        return pgs_protocol("a row outside a transaction", err);
     tx->n++;
+    tx->message = false;
     tx->bytes += bytes.len;
     if (tx->skip)
         return CDC_END;
@@ -290,7 +316,7 @@ static int count_row(struct pgs_source *src, struct cdc_slice bytes, struct cdc_
     if (tx->n > tx->skip_rows)
         return CDC_OK;
     if (tx->n == tx->skip_rows && tx->crc != src->resume.crc)
-        return unlike(&src->resume, "has other rows than before", err);
+        return pgs_unlike(&src->resume, "has other rows than before", err);
     return CDC_END;
 }
 
@@ -306,8 +332,10 @@ static int row(struct pgs_source *src, struct cdc_batch *batch, const struct pgs
         return truncate_tables(src, batch, data, err);
     const struct pgs_rel *rel = pgs_rel_find(src, head->row.rel);
     if (!rel)
-        return protocol("a row of a table that was not described", err);
-    return rel->tab ? captured_row(src, batch, rel, data, err) : CDC_OK;
+        return pgs_protocol("a row of a table that was not described", err);
+    if (!rel->tab || (head->type != 'I' && rel->tab->rule->insert_only))
+        return CDC_OK;
+    return captured_row(src, batch, rel, data, err);
 }
 
 int pgs_apply(struct pgs_source *src, struct cdc_batch *batch, struct pgs_data *data,
@@ -327,6 +355,7 @@ int pgs_apply(struct pgs_source *src, struct cdc_batch *batch, struct pgs_data *
     case 'C': return commit(src, &msg, batch, err);
     case 'R': return pgs_rel_set(src, &msg, cdc_slice_of(bytes, len), err);
     case 'Y': return pgs_type_set(src, &msg, err);
-    default: return CDC_OK; /* O: where a replicated transaction came from. M: never asked for */
+    case 'M': return pgs_message(src, batch, data, err);
+    default: return CDC_OK; /* O: where a replicated transaction came from */
     }
 }

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 
 #define CONNECT_US 10000000
+#define INSERTS    "_inserts" /* behind the publication's name */
 #define PINNED                                                                                     \
     "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c extra_float_digits=3 "          \
     "-c bytea_output=hex -c lc_monetary=C -c statement_timeout=0 -c lock_timeout=0 "               \
@@ -149,16 +150,16 @@ static const char *url_value(const struct pgs_server *srv, const char *key)
     return NULL;
 }
 
-/* An option of that name, or sidestream_<name>; at most 63 bytes, as PostgreSQL's names are. */
-static int object_name(const struct pgs_server *srv, const char *option, char ret[64],
+/* An option of that name, or sidestream_<name>. PostgreSQL's names have at most 63 bytes. */
+static int object_name(const struct pgs_server *srv, const char *option, int max, char ret[64],
                        struct cdc_error *err)
 {
     const char *given = cdc_get_string(srv->cfg->source, option);
     int n =
         given ? snprintf(ret, 64, "%s", given) : snprintf(ret, 64, "sidestream_%s", srv->cfg->name);
-    if (n < 1 || n > 63)
+    if (n < 1 || n > max)
         return cdc_fail(err, CDC_CONFIG, cdc_option_where(srv->cfg->source, option),
-                        "source.%s must have 1 to 63 bytes", option);
+                        "source.%s must have 1 to %d bytes", option, max);
     return CDC_OK;
 }
 
@@ -187,9 +188,12 @@ int pgs_server_init(struct pgs_server *srv, const struct cdc_config *cfg, struct
                                .adopt = cdc_get_bool(sec, "adopt_slot"),
                                .status_us = cdc_get_int(sec, "status_interval"),
                                .max_row = (size_t)cdc_get_int(sec, "max_row_bytes")};
-    if (object_name(srv, "slot", srv->slot, err) < 0 ||
-        object_name(srv, "publication", srv->publication, err) < 0)
+    char *all = srv->pubs[PGS_PUB_ALL], *inserts = srv->pubs[PGS_PUB_INSERTS];
+    if (object_name(srv, "slot", 63, srv->slot, err) < 0 ||
+        object_name(srv, "publication", 63 - (int)strlen(INSERTS), all, err) < 0)
         return CDC_FAIL;
+    memcpy(inserts, all, 64);
+    memcpy(inserts + strlen(all), INSERTS, sizeof INSERTS);
     if (srv->slot[strspn(srv->slot, "abcdefghijklmnopqrstuvwxyz0123456789_")])
         return cdc_fail(err, CDC_CONFIG, cdc_option_where(sec, "slot"),
                         "source.slot may hold only a-z, 0-9 and _");

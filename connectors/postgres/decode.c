@@ -34,7 +34,7 @@ int pgs_decode_frame(struct cdc_slice bytes, struct pgs_frame *ret, struct cdc_e
         frame.wal_end = cdc_read_be64(&rd);
         if (start > frame.wal_end)
             frame.wal_end = start;
-        cdc_read_be64(&rd);
+        frame.sent_us = unix_us(cdc_read_be64(&rd));
         frame.payload = rd.off;
     } else if (frame.kind == 'k') {
         frame.wal_end = cdc_read_be64(&rd);

@@ -27,6 +27,7 @@ struct pgs_frame {
     uint64_t wal_end; /* largest LSN that the frame names */
     bool reply;       /* k: an answer is wanted now */
     size_t payload;   /* w: offset of the message */
+    int64_t sent_us;  /* w: the server's clock, since 1970 UTC */
 };
 
 CDC_CHECK int pgs_decode_frame(struct cdc_slice bytes, struct pgs_frame *ret,

@@ -97,6 +97,7 @@ static void pgs_close(struct cdc_source *base)
     }
     PQfinish(src->wal);
     pgs_rels_done(src);
+    cdc_table_unref(src->messages);
     pgs_server_done(&src->srv);
     cdc_map_done(&src->known);
     if (src->wake_fd >= 0)
@@ -355,4 +356,5 @@ const struct cdc_source_ops cdc_source_postgres = {
     .drop = pgs_drop,
     .wake = pgs_wake,
     .close = pgs_close,
+    .view = &pgs_view,
 };

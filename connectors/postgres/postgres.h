@@ -8,9 +8,12 @@
  *   preflight.c    `check` and `drop`
  *   stream.c       CopyBoth: reading, status, idle positions, the one deadline
  *   apply.c        messages -> changes
+ *   messages.c     logical messages -> changes of a table of their own
  *   relation.c     relation messages -> cdc_table
+ *   coltype.c      the type of a column: built in, or from the catalogue
  *   reread.c       values the stream did not send after a key change
- *   decode.c types.c position.c   pure: bytes and text
+ *   view*.c        the tables at one place: temporary slot, exported snapshot, cursors (view.h)
+ *   decode.c types.c arrays.c hstore.c position.c   pure: bytes and text
  *
  * Threads: all of it runs on the source thread but pgs_wake, which writes an eventfd.
  */
@@ -29,10 +32,18 @@ void pgs_clear(PGresult **res);
 
 enum pgs_manage { PGS_MANAGE_ALL, PGS_MANAGE_SLOT, PGS_MANAGE_NONE };
 
+/*
+ * A table is in one publication: of all operations, or (rule insert_only) of inserts and truncates.
+ * The second is `<publication>_inserts`.
+ */
+enum pgs_pub { PGS_PUB_ALL, PGS_PUB_INSERTS, PGS_PUBS };
+
 /* The server as configured, and the ordinary connection for questions (opened when needed). */
 struct pgs_server {
     const struct cdc_config *cfg;
-    char slot[64], publication[64]; /* NUL-terminated */
+    char slot[64];
+    char pubs[PGS_PUBS][64]; /* names of the publications, by enum pgs_pub */
+    bool inserts;            /* the second one is there, and named to the server */
     enum pgs_manage manage;
     bool leaf, failover, adopt;
     int64_t status_us;
@@ -68,7 +79,8 @@ struct pgs_table {
     bool usable;                            /* its identity lets updates and deletes be seen */
     bool uneven;                            /* a partition has another identity than the root */
     bool partitioned;                       /* a root or a partition */
-    bool published, listed;                 /* seen through the publication; named in it */
+    bool published[PGS_PUBS];               /* seen through the publication */
+    bool listed[PGS_PUBS];                  /* named in it */
 };
 
 struct pgs_tables {
@@ -77,7 +89,8 @@ struct pgs_tables {
 };
 
 struct pgs_publication {
-    bool exists, all_tables, via_root, complete; /* complete: insert, update, delete, truncate */
+    bool exists, all_tables, via_root;
+    bool right; /* publishes just the operations that it is for */
     char owner[64];
 };
 
@@ -89,7 +102,7 @@ struct pgs_rel {
     uint8_t identity;
     uint16_t n;
     uint8_t *flagged; /* n: part of the identity */
-    pgs_parse *parse; /* n */
+    pgs_parse *parse; /* n; NULL: pgs_unpack */
     struct pgs_rel *next;
 };
 
@@ -119,6 +132,7 @@ struct pgs_tx {
     uint32_t xid, crc;
     uint64_t bytes;
     bool rows;          /* a change of it has been emitted */
+    bool message;       /* and it was a message behind the last row */
     struct cdc_tx *out; /* in the current batch's arena, or NULL */
 };
 
@@ -143,7 +157,9 @@ struct pgs_source {
     struct pgs_rel *rels[PGS_REL_BUCKETS];
     struct pgs_typename *typenames;
     struct pgs_room *room;
-    int64_t reread_off_us; /* no rereading before */
+    int64_t reread_off_us;      /* no rereading before */
+    struct cdc_table *messages; /* of logical messages; NULL: none has come */
+    int64_t seen_us;            /* commit time of the last transaction that began; 0: none */
 
     uint64_t wal_end;  /* largest seen in a keepalive */
     uint64_t received; /* largest LSN seen in any frame */
@@ -162,6 +178,7 @@ struct pgs_source {
 };
 
 extern const struct cdc_source_ops cdc_source_postgres;
+extern const struct cdc_view_ops pgs_view; /* view.c */
 
 /* conn.c */
 CDC_CHECK int pgs_server_init(struct pgs_server *srv, const struct cdc_config *cfg,
@@ -202,8 +219,8 @@ void pgs_slot_blame(struct pgs_source *src);
 CDC_CHECK int pgs_fingerprint(const struct pgs_source *src, struct cdc_buf *ret);
 
 /* publication.c */
-CDC_CHECK int pgs_publication_look(struct pgs_server *srv, struct pgs_publication *ret,
-                                   struct cdc_error *err);
+CDC_CHECK int pgs_publication_look(struct pgs_server *srv, enum pgs_pub which,
+                                   struct pgs_publication *ret, struct cdc_error *err);
 CDC_CHECK int pgs_tables_look(struct pgs_server *srv, struct pgs_tables *ret,
                               struct cdc_error *err);
 void pgs_tables_done(struct pgs_tables *tabs);
@@ -213,16 +230,29 @@ bool pgs_tables_partitioned(const struct pgs_tables *tabs);
 CDC_CHECK int pgs_tables_refuse(const struct pgs_tables *tabs, struct cdc_error *err);
 /* Why this captured table cannot be, and what mends it; false: it can. */
 bool pgs_table_refused(const struct pgs_table *tab, struct cdc_buf *why, struct cdc_buf *mend);
-/* Before the slot exists: makes the publication or checks it, tables included. */
+/* The publication that the table belongs to; its rule is not NULL. */
+static inline enum pgs_pub pgs_pub_of(const struct pgs_table *tab)
+{
+    return tab->rule->insert_only ? PGS_PUB_INSERTS : PGS_PUB_ALL;
+}
+/* Before the slot exists: makes the publications or checks them, tables included. */
 CDC_CHECK int pgs_publication_make(struct pgs_server *srv, struct cdc_error *err);
 /* Beside a slot: must exist; captured tables join, others leave (only `all`). */
 CDC_CHECK int pgs_publication_sync(struct pgs_server *srv, bool at_start, struct cdc_error *err);
-void pgs_publication_sql(const struct pgs_server *srv, const struct pgs_tables *tabs,
-                         struct cdc_buf *ret);
+/* The SQL that makes the one, with its tables. */
+void pgs_publication_sql(const struct pgs_server *srv, enum pgs_pub which,
+                         const struct pgs_tables *tabs, struct cdc_buf *ret);
+/* The operations that it publishes, as `publish` says them. */
+const char *pgs_publication_ops(enum pgs_pub which);
+/* Is any table to be in the second publication? */
+bool pgs_inserts_wanted(const struct pgs_tables *tabs);
 
 /* preflight.c */
 int pgs_check(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
 int pgs_drop(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
+/* preflight_rules.c: what the capture rules do to each table. */
+CDC_CHECK int pgs_check_rules(struct pgs_server *srv, const struct pgs_tables *tabs,
+                              struct cdc_report *report, struct cdc_error *err);
 
 /* stream.c */
 CDC_CHECK int pgs_stream_start(struct pgs_source *src, struct cdc_error *err);
@@ -238,17 +268,56 @@ bool pgs_wait(struct pgs_source *src, int fd, short events, int64_t deadline_us)
 struct pgs_data {
     char *raw; /* libpq's; NULL once the batch took it */
     size_t len, payload;
+    int64_t sent_us; /* the server's clock then */
 };
 CDC_CHECK int pgs_apply(struct pgs_source *src, struct cdc_batch *batch, struct pgs_data *data,
                         struct cdc_error *err);
+struct pgs_tuple {
+    const struct pgs_cell *cells; /* rel->n */
+    uint8_t old;                  /* 'K': only the identity's columns are told; 'O', or 0 */
+};
+/*
+ * A tuple's cells as n values; mem: for the arrays of its row. CDC_FATAL: text that the column's
+ * type does not print.
+ */
+CDC_CHECK int pgs_convert(const struct pgs_rel *rel, const struct pgs_tuple *tuple,
+                          struct pgs_memory *mem, struct cdc_value *ret, struct cdc_error *err);
+/* Our position is in a transaction that is not this server's. CDC_OPERATOR. */
+int pgs_unlike(const struct pgs_pos *resume, const char *what, struct cdc_error *err);
+/* What the server must not send. CDC_FATAL. */
+int pgs_protocol(const char *what, struct cdc_error *err);
+/* The message's bytes, in the batch's arena from here on; NULL: no memory. */
+uint8_t *pgs_keep_bytes(struct cdc_batch *batch, struct pgs_data *data);
+/* The open transaction's object in this batch; NULL: no memory. */
+const struct cdc_tx *pgs_tx_out(struct pgs_source *src, struct cdc_batch *batch);
+/* One text cell; as pgs_unpack. */
+int pgs_value(const struct pgs_rel *rel, uint16_t i, struct pgs_memory *mem, struct pgs_cell cell,
+              struct cdc_value *ret);
+
+/* messages.c */
+/* A logical message (its head is decoded already) -> a change of _sidestream._messages. */
+CDC_CHECK int pgs_message(struct pgs_source *src, struct cdc_batch *batch, struct pgs_data *data,
+                          struct cdc_error *err);
 
 /* relation.c */
 struct pgs_rel *pgs_rel_find(struct pgs_source *src, uint32_t oid);
 CDC_CHECK int pgs_rel_set(struct pgs_source *src, const struct pgs_msg *msg, struct cdc_slice raw,
                           struct cdc_error *err);
+void pgs_rels_done(struct pgs_source *src);
+
+/* coltype.c */
 CDC_CHECK int pgs_type_set(struct pgs_source *src, const struct pgs_msg *msg,
                            struct cdc_error *err);
-void pgs_rels_done(struct pgs_source *src);
+void pgs_typenames_done(struct pgs_source *src);
+/* What pgs_type_of works on: the strings go into the arena; prior: the known version, or NULL. */
+struct pgs_typing {
+    struct pgs_source *src;
+    struct cdc_arena *arena;
+    const struct cdc_table *prior;
+};
+/* Sets type, kind, item, bits, precision, scale, type_id, type_mod; ret->name is set. */
+CDC_CHECK int pgs_type_of(const struct pgs_typing *typing, const struct pgs_row_column *from,
+                          struct cdc_column *ret, struct cdc_error *err);
 
 /* reread.c */
 /* Fills after's UNCHANGED values if the row can be read as the stream shows it; else leaves them.

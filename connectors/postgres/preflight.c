@@ -93,62 +93,93 @@ static void check_slot(const struct pgs_server *srv, const struct pgs_slot *slot
                    slot->wal_status, PGS_LSN(slot->confirmed), slot->active ? ", in use" : "");
 }
 
-static void check_publication(const struct pgs_server *srv, const struct pgs_publication *pub,
-                              const struct pgs_tables *tabs, bool may_create,
-                              struct cdc_report *rep)
+/* What the findings on publications are made of. */
+struct pubs {
+    const struct pgs_server *srv;
+    const struct pgs_tables *tabs;
+    struct pgs_publication items[PGS_PUBS];
+    bool may_create, slot; /* the role may; our slot exists */
+};
+
+static void check_absent(const struct pubs *pubs, enum pgs_pub which, struct cdc_report *rep)
 {
-    bool ours = srv->manage == PGS_MANAGE_ALL;
+    const struct pgs_server *srv = pubs->srv;
+    const char *name = srv->pubs[which];
+    bool made = srv->manage == PGS_MANAGE_ALL && pubs->may_create;
     struct cdc_buf sql = CDC_BUF((size_t)16 << 20);
-    pgs_publication_sql(srv, tabs, &sql);
-    if (!pub->exists)
-        cdc_report(rep, ours && may_create ? CDC_PASS : CDC_BAD,
-                   ours && may_create ? NULL : cdc_buf_cstr(&sql),
-                   "publication %s does not exist%s", srv->publication,
-                   ours && may_create ? " yet; the first run makes it" : "");
-    else if (!pub->complete || (pub->via_root == srv->leaf && pgs_tables_partitioned(tabs)))
+    pgs_publication_sql(srv, which, pubs->tabs, &sql);
+    if (which == PGS_PUB_INSERTS && pubs->slot)
         cdc_report(rep, CDC_BAD,
-                   srv->leaf
-                       ? "ALTER PUBLICATION ... SET (publish = 'insert, update, delete, truncate',"
-                         " publish_via_partition_root = false);"
-                       : "ALTER PUBLICATION ... SET (publish = 'insert, update, delete, truncate',"
-                         " publish_via_partition_root = true);",
-                   "publication %s leaves out operations or treats partitions otherwise",
-                   srv->publication);
+                   "sidestream drop, then a new start with an empty sink; or take `insert_only` "
+                   "out of the rules",
+                   "publication %s, of the tables with `insert_only`, does not exist, and must be "
+                   "older than the slot",
+                   name);
     else
-        cdc_report(rep, CDC_PASS, NULL, "publication %s exists (owner %s)%s", srv->publication,
-                   pub->owner, pub->all_tables ? ", for all tables" : "");
+        cdc_report(rep, made ? CDC_PASS : CDC_BAD, made ? NULL : cdc_buf_cstr(&sql),
+                   "publication %s does not exist%s", name,
+                   made ? " yet; the first run makes it" : "");
     cdc_buf_done(&sql);
 }
 
-static void check_table(const struct pgs_server *srv, const struct pgs_publication *pub,
-                        const struct pgs_table *tab, struct cdc_report *rep)
+static void check_there(const struct pubs *pubs, enum pgs_pub which, struct cdc_report *rep)
 {
+    const struct pgs_publication *pub = &pubs->items[which];
+    const char *name = pubs->srv->pubs[which];
+    bool partitions_fit = pub->via_root != pubs->srv->leaf || !pgs_tables_partitioned(pubs->tabs);
+    if (pub->right && partitions_fit) {
+        cdc_report(rep, CDC_PASS, NULL, "publication %s exists (owner %s)%s", name, pub->owner,
+                   pub->all_tables ? ", for all tables" : "");
+        return;
+    }
+    struct cdc_buf mend = CDC_BUF(1024);
+    cdc_buf_str(&mend, "ALTER PUBLICATION ");
+    pgs_ident_put(&mend, name);
+    cdc_buf_printf(&mend, " SET (publish = '%s', publish_via_partition_root = %s);",
+                   pgs_publication_ops(which), pubs->srv->leaf ? "false" : "true");
+    cdc_report(rep, CDC_BAD, cdc_buf_cstr(&mend),
+               "publication %s publishes other operations, or treats partitions otherwise", name);
+    cdc_buf_done(&mend);
+}
+
+static void check_publication(const struct pubs *pubs, enum pgs_pub which, struct cdc_report *rep)
+{
+    if (pubs->items[which].exists)
+        check_there(pubs, which, rep);
+    else if (which == PGS_PUB_ALL || pgs_inserts_wanted(pubs->tabs))
+        check_absent(pubs, which, rep);
+}
+
+static void check_table(const struct pubs *pubs, const struct pgs_table *tab,
+                        struct cdc_report *rep)
+{
+    const struct pgs_server *srv = pubs->srv;
+    enum pgs_pub which = pgs_pub_of(tab);
     struct cdc_buf why = CDC_BUF(4096), mend = CDC_BUF(4096);
     if (pgs_table_refused(tab, &why, &mend)) {
+        if (!tab->usable && !tab->rule->insert_only)
+            cdc_buf_str(&mend, " -- or capture its inserts alone, by `insert_only: true`");
         cdc_report(rep, CDC_BAD, cdc_buf_cstr(&mend), "%s", cdc_buf_cstr(&why));
-    } else if (pub->exists && !tab->published && srv->manage != PGS_MANAGE_ALL) {
+    } else if (pubs->items[which].exists && !tab->published[which] &&
+               srv->manage != PGS_MANAGE_ALL) {
         cdc_buf_str(&mend, "ALTER PUBLICATION ");
-        pgs_ident_put(&mend, srv->publication);
+        pgs_ident_put(&mend, srv->pubs[which]);
         cdc_buf_str(&mend, " ADD TABLE ");
         pgs_table_put(&mend, tab->schema, tab->name);
         cdc_buf_str(&mend, ";");
-        cdc_report(rep, CDC_BAD, cdc_buf_cstr(&mend), "table %s.%s is not in the publication",
-                   tab->schema, tab->name);
-    } else {
-        cdc_report(rep, CDC_PASS, NULL, "table %s.%s is captured (rule at %s)", tab->schema,
-                   tab->name, tab->rule->where);
+        cdc_report(rep, CDC_BAD, cdc_buf_cstr(&mend), "table %s.%s is not in publication %s",
+                   tab->schema, tab->name, srv->pubs[which]);
     }
     cdc_buf_done(&why);
     cdc_buf_done(&mend);
 }
 
-static void check_tables(const struct pgs_server *srv, const struct pgs_publication *pub,
-                         const struct pgs_tables *tabs, struct cdc_report *rep)
+static void check_tables(const struct pubs *pubs, struct cdc_report *rep)
 {
     size_t n = 0;
-    for (size_t i = 0; i < tabs->n; i++)
-        if (tabs->items[i].rule) {
-            check_table(srv, pub, &tabs->items[i], rep);
+    for (size_t i = 0; i < pubs->tabs->n; i++)
+        if (pubs->tabs->items[i].rule) {
+            check_table(pubs, &pubs->tabs->items[i], rep);
             n++;
         }
     if (n == 0)
@@ -160,18 +191,25 @@ static int check_all(struct pgs_server *srv, struct cdc_report *rep, struct cdc_
 {
     PGS_CLEAR PGresult *res = NULL;
     struct pgs_slot slot;
-    struct pgs_publication pub;
     struct pgs_tables tabs = {.n = 0};
+    struct pubs pubs = {.srv = srv, .tabs = &tabs};
     if (pgs_query(srv, facts_sql, NULL, &res, err) < 0 || pgs_slot_look(srv, &slot, err) < 0 ||
-        pgs_publication_look(srv, &pub, err) < 0 || pgs_tables_look(srv, &tabs, err) < 0)
+        pgs_publication_look(srv, PGS_PUB_ALL, &pubs.items[PGS_PUB_ALL], err) < 0 ||
+        pgs_publication_look(srv, PGS_PUB_INSERTS, &pubs.items[PGS_PUB_INSERTS], err) < 0 ||
+        pgs_tables_look(srv, &tabs, err) < 0)
         return CDC_FAIL;
+    pubs.may_create = PQgetvalue(res, 0, F_CREATE)[0] == 't';
+    pubs.slot = slot.exists;
     check_server(res, rep);
     check_limits(res, slot.exists, rep);
     check_slot(srv, &slot, rep);
-    check_publication(srv, &pub, &tabs, PQgetvalue(res, 0, F_CREATE)[0] == 't', rep);
-    check_tables(srv, &pub, &tabs, rep);
+    check_publication(&pubs, PGS_PUB_ALL, rep);
+    check_publication(&pubs, PGS_PUB_INSERTS, rep);
+    int rc = pgs_check_rules(srv, &tabs, rep, err);
+    if (rc == CDC_OK)
+        check_tables(&pubs, rep);
     pgs_tables_done(&tabs);
-    return CDC_OK;
+    return rc;
 }
 
 /* A connection that is refused is a finding, not a failure to look. */
@@ -215,23 +253,25 @@ static int drop_slot(struct pgs_server *srv, struct cdc_report *rep, struct cdc_
     return CDC_OK;
 }
 
-static int drop_publication(struct pgs_server *srv, struct cdc_report *rep, struct cdc_error *err)
+static int drop_publication(struct pgs_server *srv, enum pgs_pub which, struct cdc_report *rep,
+                            struct cdc_error *err)
 {
     struct pgs_publication pub;
     struct cdc_buf sql = CDC_BUF(512);
-    if (pgs_publication_look(srv, &pub, err) < 0)
+    if (pgs_publication_look(srv, which, &pub, err) < 0)
         return CDC_FAIL;
     if (!pub.exists) {
-        cdc_report(rep, CDC_PASS, NULL, "publication %s does not exist", srv->publication);
+        if (which == PGS_PUB_ALL)
+            cdc_report(rep, CDC_PASS, NULL, "publication %s does not exist", srv->pubs[which]);
         return CDC_OK;
     }
     cdc_buf_str(&sql, "DROP PUBLICATION ");
-    pgs_ident_put(&sql, srv->publication);
+    pgs_ident_put(&sql, srv->pubs[which]);
     const char *text = cdc_buf_cstr(&sql);
     int rc = text ? pgs_execute(srv, text, err) : cdc_fail_oom(err);
     cdc_buf_done(&sql);
     if (rc == CDC_OK)
-        cdc_report(rep, CDC_PASS, NULL, "publication %s dropped", srv->publication);
+        cdc_report(rep, CDC_PASS, NULL, "publication %s dropped", srv->pubs[which]);
     return rc;
 }
 
@@ -246,11 +286,13 @@ int pgs_drop(const struct cdc_config *cfg, struct cdc_report *rep, struct cdc_er
                    srv.slot);
     else
         rc = drop_slot(&srv, rep, err);
-    if (rc == CDC_OK && srv.manage == PGS_MANAGE_ALL)
-        rc = drop_publication(&srv, rep, err);
-    else if (rc == CDC_OK)
+    if (srv.manage == PGS_MANAGE_ALL) {
+        for (int which = PGS_PUB_ALL; rc == CDC_OK && which < PGS_PUBS; which++)
+            rc = drop_publication(&srv, (enum pgs_pub)which, rep, err);
+    } else if (rc == CDC_OK) {
         cdc_report(rep, CDC_WARN, NULL, "source.manage leaves publication %s as it is",
-                   srv.publication);
+                   srv.pubs[PGS_PUB_ALL]);
+    }
     pgs_server_done(&srv);
     return rc;
 }

@@ -80,90 +80,7 @@ void pgs_rels_done(struct pgs_source *src)
     for (size_t i = 0; i < PGS_REL_BUCKETS; i++)
         while (src->rels[i])
             rel_remove(src, src->rels[i]->oid);
-    while (src->typenames) {
-        struct pgs_typename *type = src->typenames;
-        src->typenames = type->next;
-        free(type->schema);
-        free(type->name);
-        free(type);
-    }
-}
-
-int pgs_type_set(struct pgs_source *src, const struct pgs_msg *msg, struct cdc_error *err)
-{
-    struct pgs_typename *type = src->typenames;
-    while (type && type->oid != msg->type_.oid)
-        type = type->next;
-    if (!type) {
-        type = calloc(1, sizeof *type);
-        if (!type)
-            return cdc_fail_oom(err);
-        type->oid = msg->type_.oid;
-        type->next = src->typenames;
-        src->typenames = type;
-    }
-    free(type->schema);
-    free(type->name);
-    type->schema = strdup(msg->type_.schema);
-    type->name = strdup(msg->type_.name);
-    return type->schema && type->name ? CDC_OK : cdc_fail_oom(err);
-}
-
-/* The type is gone from the catalogue: what its type message said. */
-static const struct pgs_type *type_then(struct build *bld, uint32_t oid, struct cdc_column *col)
-{
-    const struct pgs_typename *name = bld->src->typenames;
-    while (name && name->oid != oid)
-        name = name->next;
-    if (!name)
-        col->type = cdc_arena_printf(bld->arena, "type %u", oid);
-    else if (*name->schema)
-        col->type = cdc_arena_printf(bld->arena, "%s.%s", name->schema, name->name);
-    else
-        col->type = cdc_arena_strdup(bld->arena, name->name);
-    return name && !*name->schema ? pgs_type_by_name(name->name) : NULL;
-}
-
-static int type_from_catalogue(struct build *bld, const struct pgs_row_column *from,
-                               struct cdc_column *col, struct cdc_error *err)
-{
-    char oid[16], typmod[16];
-    const char *args[] = {oid, typmod, NULL};
-    PGS_CLEAR PGresult *res = NULL;
-    snprintf(oid, sizeof oid, "%u", from->type);
-    snprintf(typmod, sizeof typmod, "%d", from->typmod);
-    if (pgs_query(
-            &bld->src->srv,
-            "WITH RECURSIVE b AS (SELECT oid, typtype, typbasetype, typtypmod, $2::int AS mod "
-            "FROM pg_type WHERE oid = $1::oid UNION ALL SELECT t.oid, t.typtype, t.typbasetype,"
-            " t.typtypmod, b.typtypmod FROM b JOIN pg_type t ON t.oid = b.typbasetype "
-            "WHERE b.typtype = 'd') "
-            "SELECT format_type($1::oid, $2::int), oid, mod FROM b WHERE typtype <> 'd'",
-            args, &res, err) < 0)
-        return CDC_FAIL;
-    if (PQntuples(res) == 0) {
-        pgs_type_apply(type_then(bld, from->type, col), -1, col);
-        return CDC_OK;
-    }
-    col->type = cdc_arena_strdup(bld->arena, PQgetvalue(res, 0, 0));
-    pgs_type_apply(pgs_type_by_oid((uint32_t)strtoul(PQgetvalue(res, 0, 1), NULL, 10)),
-                   (int32_t)strtol(PQgetvalue(res, 0, 2), NULL, 10), col);
-    return CDC_OK;
-}
-
-static int set_type(struct build *bld, const struct pgs_row_column *from, struct cdc_column *col,
-                    struct cdc_error *err)
-{
-    const struct pgs_type *type = pgs_type_by_oid(from->type);
-    col->type_id = from->type;
-    col->type_mod = from->typmod;
-    if (!type)
-        return type_from_catalogue(bld, from, col, err);
-    char text[64];
-    pgs_type_print(type, from->typmod, text, sizeof text);
-    pgs_type_apply(type, from->typmod, col);
-    col->type = cdc_arena_strdup(bld->arena, text);
-    return CDC_OK;
+    pgs_typenames_done(src);
 }
 
 static int ask_facts(struct build *bld, struct cdc_error *err)
@@ -248,6 +165,37 @@ static void join_key(struct build *bld)
             bld->cols[i].key = 0;
 }
 
+static bool is_named(const char *name, const char *by)
+{
+    return by && strcmp(name, by) == 0;
+}
+
+static bool can_be_invalid(enum cdc_kind kind)
+{
+    return kind == CDC_DECIMAL || kind == CDC_DATE || kind == CDC_TIME || kind == CDC_TIMESTAMP ||
+           kind == CDC_TIMESTAMPTZ || kind == CDC_ARRAY;
+}
+
+/*
+ * `on_invalid: string`: the column is text as the database prints it, valid or not. Said of a whole
+ * rule it holds for the kinds that have invalid values. A column that means something to the rule
+ * keeps its kind, and the envelope makes its text.
+ */
+static void make_text(const struct build *bld, struct cdc_column *col)
+{
+    const struct cdc_rule *rule = bld->rule;
+    struct cdc_column_rule said = cdc_rule_column(rule, col->name);
+    bool hidden = said.act != CDC_COLUMN_KEEP && said.act != CDC_COLUMN_EXCLUDE;
+    if (said.on_invalid != CDC_INVALID_STRING || hidden ||
+        is_named(col->name, rule->logical_delete) || is_named(col->name, rule->updated_at) ||
+        (rule->on_invalid == CDC_INVALID_STRING && !can_be_invalid(col->kind)))
+        return;
+    col->kind = CDC_TEXT;
+    col->item = CDC_NULL;
+    col->bits = col->precision = 0;
+    col->scale = 0;
+}
+
 static int set_columns(struct build *bld, struct cdc_error *err)
 {
     uint16_t n = bld->msg->relation.n, key = 0;
@@ -257,14 +205,14 @@ static int set_columns(struct build *bld, struct cdc_error *err)
         return cdc_fail_oom(err);
     if ((!bld->prior || identity == 'f') && ask_facts(bld, err) < 0)
         return CDC_FAIL;
+    struct pgs_typing typing = {.src = bld->src, .arena = bld->arena, .prior = bld->prior};
     for (uint16_t i = 0; i < n; i++) {
         const struct pgs_row_column *from = &bld->msg->relation.cols[i];
         struct cdc_column *col = &bld->cols[i];
         col->name = from->name;
-        if (set_type(bld, from, col, err) < 0)
+        if (pgs_type_of(&typing, from, col, err) < 0)
             return CDC_FAIL;
-        if (!col->type)
-            return cdc_fail_oom(err);
+        make_text(bld, col);
         join_column(bld, col);
         if (identity == 'd' || identity == 'i')
             col->key = from->flags & 1 ? ++key : 0;

@@ -73,8 +73,9 @@ static const char **key_args(const struct pgs_rel *rel, struct cdc_batch *batch,
 
 /* The row of the answer as values; NULL: it could not be read. */
 static struct cdc_value *read_row(const struct pgs_rel *rel, struct cdc_batch *batch,
-                                  const PGresult *res)
+                                  size_t max_row, const PGresult *res)
 {
+    struct pgs_memory mem = {.arena = batch->arena, .left = max_row};
     struct cdc_value *row = cdc_batch_values(batch, rel->n);
     for (uint16_t i = 0; row && i < rel->n; i++) {
         row[i] = (struct cdc_value){.kind = CDC_NULL};
@@ -82,8 +83,8 @@ static struct cdc_value *read_row(const struct pgs_rel *rel, struct cdc_batch *b
             continue;
         struct cdc_slice text = cdc_arena_copy(
             batch->arena, cdc_slice_of(PQgetvalue(res, 0, i), (size_t)PQgetlength(res, 0, i)));
-        if (!text.p || rel->parse[i](&rel->tab->cols[i], (uint8_t *)(uintptr_t)text.p, text.len,
-                                     &row[i]) != CDC_OK)
+        struct pgs_cell cell = {.p = (uint8_t *)(uintptr_t)text.p, .len = (uint32_t)text.len};
+        if (!text.p || pgs_value(rel, i, &mem, cell, &row[i]) != CDC_OK)
             return NULL;
     }
     return row;
@@ -119,7 +120,7 @@ void pgs_reread(struct pgs_source *src, const struct pgs_rel *rel, struct cdc_ba
                 rel->tab->schema, rel->tab->name);
         src->reread_off_us = cdc_mono_us() + OFF_US;
     } else if (PQntuples(res) == 1 && PQnfields(res) == rel->n) {
-        const struct cdc_value *row = read_row(rel, batch, res);
+        const struct cdc_value *row = read_row(rel, batch, src->srv.max_row, res);
         if (row)
             take(rel, row, after);
     }

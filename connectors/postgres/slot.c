@@ -106,10 +106,10 @@ static int usable(const struct pgs_source *src, const struct pgs_slot *slot, str
 
 int pgs_fingerprint(const struct pgs_source *src, struct cdc_buf *ret)
 {
-    json_t *json =
-        json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "type", "postgres", "systemid",
-                  src->ident.systemid, "timeline", (json_int_t)src->ident.timeline, "database",
-                  src->srv.database, "slot", src->srv.slot, "publication", src->srv.publication);
+    json_t *json = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "type", "postgres", "systemid",
+                             src->ident.systemid, "timeline", (json_int_t)src->ident.timeline,
+                             "database", src->srv.database, "slot", src->srv.slot, "publication",
+                             src->srv.pubs[PGS_PUB_ALL]);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     if (text)

@@ -91,8 +91,9 @@ static void on_notice(void *arg, const PGresult *res)
     int64_t now = cdc_mono_us();
     if (!text)
         return;
-    if (pgs_state_is(res, "55000") && strstr(text, src->srv.publication) &&
-        !strstr(text, "synchronized_standby_slots"))
+    bool ours = strstr(text, src->srv.pubs[PGS_PUB_ALL]) ||
+                (src->srv.inserts && strstr(text, src->srv.pubs[PGS_PUB_INSERTS]));
+    if (pgs_state_is(res, "55000") && ours && !strstr(text, "synchronized_standby_slots"))
         src->skipped = true;
     if (strncmp(src->notice, text, sizeof src->notice - 1) == 0 && now - src->notice_us < NOTICE_US)
         return;
@@ -109,21 +110,31 @@ static bool is_local(PGconn *conn)
            addr.ss_family == AF_UNIX;
 }
 
+/* As an identifier inside a literal. */
+static void put_name(struct cdc_buf *sql, const char *name)
+{
+    struct cdc_buf ident = CDC_BUF(256);
+    pgs_ident_put(&ident, name);
+    for (size_t i = 0; i < ident.len; i++) {
+        if (ident.p[i] == '\'')
+            cdc_buf_byte(sql, '\'');
+        cdc_buf_byte(sql, ident.p[i]);
+    }
+    cdc_buf_done(&ident);
+}
+
 static void start_sql(const struct pgs_source *src, struct cdc_buf *sql)
 {
-    struct cdc_buf name = CDC_BUF(256);
-    pgs_ident_put(&name, src->srv.publication);
     cdc_buf_printf(sql,
                    "START_REPLICATION SLOT \"%s\" LOGICAL " PGS_LSN_FMT
                    " (proto_version '1', publication_names '",
                    src->srv.slot, PGS_LSN(src->head.commit));
-    for (size_t i = 0; i < name.len; i++) {
-        if (name.p[i] == '\'')
-            cdc_buf_byte(sql, '\'');
-        cdc_buf_byte(sql, name.p[i]);
+    put_name(sql, src->srv.pubs[PGS_PUB_ALL]);
+    if (src->srv.inserts) {
+        cdc_buf_byte(sql, ',');
+        put_name(sql, src->srv.pubs[PGS_PUB_INSERTS]);
     }
-    cdc_buf_str(sql, "')");
-    cdc_buf_done(&name);
+    cdc_buf_str(sql, cdc_capture_messages(src->srv.cfg->capture) ? "', messages 'true')" : "')");
 }
 
 /* CDC_AGAIN: another session has the slot, often our own of before, for some moments. */
@@ -218,6 +229,7 @@ static int on_frame(struct pgs_source *src, struct cdc_batch *batch, struct pgs_
     if (frame.kind == 'k')
         return on_keepalive(src, &frame, err);
     data->payload = frame.payload;
+    data->sent_us = frame.sent_us;
     return pgs_apply(src, batch, data, err);
 }
 
@@ -288,12 +300,16 @@ static int set_position(struct pgs_source *src, struct cdc_batch *batch, const s
     return cdc_batch_position(batch, cdc_slice_str(text), err);
 }
 
-/* Inside a transaction: no position, or one that names the rows so far. */
+/*
+ * Inside a transaction: no position, or one that names the rows so far. Not behind a message that
+ * was emitted since the last row: messages are not counted, so a position could not tell which of
+ * those behind a row are out.
+ */
 static int hand_over_part(struct pgs_source *src, struct cdc_batch *batch, struct cdc_error *err)
 {
     const struct pgs_tx *tx = &src->tx;
     batch->cut = CDC_CUT_NO;
-    if (!src->srv.cfg->cuts || tx->skip || tx->n <= tx->skip_rows)
+    if (!src->srv.cfg->cuts || tx->skip || tx->n <= tx->skip_rows || tx->message)
         return CDC_OK;
     struct pgs_pos pos = {.kind = PGS_POS_CUT,
                           .commit = tx->commit,

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define FIRST_OWN_OID 16384 /* types that are not built in begin here */
+
 /* How the typmod is printed and what it means. */
 enum mod { MOD_NONE, MOD_LENGTH, MOD_NUMERIC, MOD_TIME };
 
@@ -23,32 +25,33 @@ struct pgs_type {
     enum cdc_kind kind;
     uint8_t bits;
     enum mod mod;
+    uint32_t array; /* oid of the type of arrays of it */
 };
 
 static const struct pgs_type types[] = {
-    {16, "bool", "boolean", "", CDC_BOOL, 0, MOD_NONE},
-    {17, "bytea", "bytea", "", CDC_BYTES, 0, MOD_NONE},
-    {18, "char", "\"char\"", "", CDC_TEXT, 0, MOD_NONE},
-    {19, "name", "name", "", CDC_TEXT, 0, MOD_NONE},
-    {20, "int8", "bigint", "", CDC_INT, 64, MOD_NONE},
-    {21, "int2", "smallint", "", CDC_INT, 32, MOD_NONE},
-    {23, "int4", "integer", "", CDC_INT, 32, MOD_NONE},
-    {25, "text", "text", "", CDC_TEXT, 0, MOD_NONE},
-    {26, "oid", "oid", "", CDC_INT, 64, MOD_NONE},
-    {28, "xid", "xid", "", CDC_INT, 64, MOD_NONE},
-    {114, "json", "json", "", CDC_JSON, 0, MOD_NONE},
-    {142, "xml", "xml", "", CDC_TEXT, 0, MOD_NONE},
-    {700, "float4", "real", "", CDC_FLOAT, 32, MOD_NONE},
-    {701, "float8", "double precision", "", CDC_FLOAT, 64, MOD_NONE},
-    {1042, "bpchar", "character", "", CDC_TEXT, 0, MOD_LENGTH},
-    {1043, "varchar", "character varying", "", CDC_TEXT, 0, MOD_LENGTH},
-    {1082, "date", "date", "", CDC_DATE, 0, MOD_NONE},
-    {1083, "time", "time", " without time zone", CDC_TIME, 0, MOD_TIME},
-    {1114, "timestamp", "timestamp", " without time zone", CDC_TIMESTAMP, 0, MOD_TIME},
-    {1184, "timestamptz", "timestamp", " with time zone", CDC_TIMESTAMPTZ, 0, MOD_TIME},
-    {1700, "numeric", "numeric", "", CDC_DECIMAL, 0, MOD_NUMERIC},
-    {2950, "uuid", "uuid", "", CDC_UUID, 0, MOD_NONE},
-    {3802, "jsonb", "jsonb", "", CDC_JSON, 0, MOD_NONE},
+    {16, "bool", "boolean", "", CDC_BOOL, 0, MOD_NONE, 1000},
+    {17, "bytea", "bytea", "", CDC_BYTES, 0, MOD_NONE, 1001},
+    {18, "char", "\"char\"", "", CDC_TEXT, 0, MOD_NONE, 1002},
+    {19, "name", "name", "", CDC_TEXT, 0, MOD_NONE, 1003},
+    {20, "int8", "bigint", "", CDC_INT, 64, MOD_NONE, 1016},
+    {21, "int2", "smallint", "", CDC_INT, 32, MOD_NONE, 1005},
+    {23, "int4", "integer", "", CDC_INT, 32, MOD_NONE, 1007},
+    {25, "text", "text", "", CDC_TEXT, 0, MOD_NONE, 1009},
+    {26, "oid", "oid", "", CDC_INT, 64, MOD_NONE, 1028},
+    {28, "xid", "xid", "", CDC_INT, 64, MOD_NONE, 1011},
+    {114, "json", "json", "", CDC_JSON, 0, MOD_NONE, 199},
+    {142, "xml", "xml", "", CDC_TEXT, 0, MOD_NONE, 143},
+    {700, "float4", "real", "", CDC_FLOAT, 32, MOD_NONE, 1021},
+    {701, "float8", "double precision", "", CDC_FLOAT, 64, MOD_NONE, 1022},
+    {1042, "bpchar", "character", "", CDC_TEXT, 0, MOD_LENGTH, 1014},
+    {1043, "varchar", "character varying", "", CDC_TEXT, 0, MOD_LENGTH, 1015},
+    {1082, "date", "date", "", CDC_DATE, 0, MOD_NONE, 1182},
+    {1083, "time", "time", " without time zone", CDC_TIME, 0, MOD_TIME, 1183},
+    {1114, "timestamp", "timestamp", " without time zone", CDC_TIMESTAMP, 0, MOD_TIME, 1115},
+    {1184, "timestamptz", "timestamp", " with time zone", CDC_TIMESTAMPTZ, 0, MOD_TIME, 1185},
+    {1700, "numeric", "numeric", "", CDC_DECIMAL, 0, MOD_NUMERIC, 1231},
+    {2950, "uuid", "uuid", "", CDC_UUID, 0, MOD_NONE, 2951},
+    {3802, "jsonb", "jsonb", "", CDC_JSON, 0, MOD_NONE, 3807},
 };
 
 #define N_TYPES (sizeof types / sizeof types[0])
@@ -65,6 +68,14 @@ const struct pgs_type *pgs_type_by_name(const char *typname)
 {
     for (size_t i = 0; i < N_TYPES; i++)
         if (strcmp(types[i].typname, typname) == 0)
+            return &types[i];
+    return NULL;
+}
+
+const struct pgs_type *pgs_type_of_items(uint32_t array_oid)
+{
+    for (size_t i = 0; i < N_TYPES; i++)
+        if (types[i].array == array_oid)
             return &types[i];
     return NULL;
 }
@@ -86,6 +97,7 @@ void pgs_type_apply(const struct pgs_type *type, int32_t typmod, struct cdc_colu
     ret->bits = type ? type->bits : 0;
     ret->precision = 0;
     ret->scale = 0;
+    ret->item = CDC_NULL;
     if (ret->kind != CDC_DECIMAL)
         return;
     int precision = typmod < 4 ? 0 : numeric_precision(typmod);
@@ -96,6 +108,13 @@ void pgs_type_apply(const struct pgs_type *type, int32_t typmod, struct cdc_colu
     }
     ret->precision = (uint8_t)precision;
     ret->scale = (int16_t)scale;
+}
+
+void pgs_type_apply_array(const struct pgs_type *items, int32_t typmod, struct cdc_column *ret)
+{
+    pgs_type_apply(items, typmod, ret);
+    ret->item = ret->kind;
+    ret->kind = CDC_ARRAY;
 }
 
 void pgs_type_print(const struct pgs_type *type, int32_t typmod, char *ret, size_t size)
@@ -482,7 +501,8 @@ pgs_parse pgs_parser(const struct cdc_column *col)
     case CDC_TIMESTAMP:
     case CDC_TIMESTAMPTZ: return parse_stamp;
     case CDC_UUID: return parse_uuid;
-    case CDC_JSON: return parse_json;
+    case CDC_JSON: return col->type_id < FIRST_OWN_OID ? parse_json : NULL;
+    case CDC_ARRAY: return NULL;
     default: return parse_text;
     }
 }

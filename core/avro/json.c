@@ -3,6 +3,7 @@
  */
 #include "avro/json.h"
 #include "avro/types.h"
+#include "avro/utf8.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,22 +14,6 @@ __extension__ typedef unsigned __int128 u128;
 
 #define SECOND_US INT64_C(1000000)
 #define DAY_US    (86400 * SECOND_US)
-
-/* Length of the UTF-8 character at p (n bytes left), 0: there is none (RFC 3629). */
-static size_t utf8_len(const uint8_t *p, size_t n)
-{
-    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (len == 0 || len > n || p[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f)) /* overlong, surrogate */
-        return 0;
-    if ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
 
 static void put_escape(struct cdc_buf *buf, uint8_t c)
 {
@@ -63,7 +48,7 @@ void cdc_json_string(struct cdc_buf *buf, struct cdc_slice text)
             put_escape(buf, text.p[i++]);
             continue;
         }
-        size_t len = utf8_len(text.p + i, text.len - i);
+        size_t len = cdc_utf8_len(text.p + i, text.len - i);
         cdc_buf_put(buf, len ? (const char *)text.p + i : "\xef\xbf\xbd", len ? len : 3);
         i += len ? len : 1;
     }
@@ -179,6 +164,12 @@ static bool is_long(enum cdc_kind kind)
     return kind == CDC_DATE || kind == CDC_TIME || kind == CDC_TIMESTAMP || kind == CDC_TIMESTAMPTZ;
 }
 
+/* 24:00:00 is a time that no Avro type of ours holds, but it has a text. */
+static bool is_moment(enum cdc_kind kind, int64_t i)
+{
+    return cdc_range_holds(cdc_kind_range(kind, 0), i) || (kind == CDC_TIME && i == DAY_US);
+}
+
 static void put_array(struct cdc_buf *buf, const struct cdc_value *val, uint8_t bits)
 {
     cdc_buf_byte(buf, '[');
@@ -193,7 +184,7 @@ static void put_array(struct cdc_buf *buf, const struct cdc_value *val, uint8_t 
 void cdc_text_value(struct cdc_buf *buf, const struct cdc_value *val, uint8_t bits)
 {
     enum cdc_kind kind = (enum cdc_kind)val->kind;
-    if (is_long(kind) && cdc_range_holds(cdc_kind_range(kind, 0), val->i)) {
+    if (is_long(kind) && is_moment(kind, val->i)) {
         put_moment(buf, val);
         return;
     }
@@ -243,8 +234,8 @@ void cdc_json_value(struct cdc_buf *buf, const struct cdc_value *val, uint8_t bi
     }
 }
 
-static void put_member(struct cdc_buf *buf, const char *name, const struct cdc_value *val,
-                       uint8_t bits)
+void cdc_json_member(struct cdc_buf *buf, const char *name, const struct cdc_value *val,
+                     uint8_t bits)
 {
     if (buf->len && buf->p[buf->len - 1] != '{')
         cdc_buf_byte(buf, ',');
@@ -258,7 +249,7 @@ void cdc_json_row(struct cdc_buf *buf, const struct cdc_row_schema *schema,
 {
     cdc_buf_byte(buf, '{');
     for (uint16_t i = 0; i < schema->n; i++)
-        put_member(buf, schema->cols[i].name, &values[i], schema->cols[i].bits);
+        cdc_json_member(buf, schema->cols[i].name, &values[i], schema->cols[i].bits);
     cdc_buf_byte(buf, '}');
 }
 
@@ -268,18 +259,7 @@ void cdc_json_key(struct cdc_buf *buf, const struct cdc_row_schema *schema,
     cdc_buf_byte(buf, '{');
     for (uint16_t i = 0; i < schema->n_key; i++) {
         const struct cdc_row_column *col = &schema->cols[schema->key[i]];
-        put_member(buf, col->name, &values[schema->key[i]], col->bits);
-    }
-    cdc_buf_byte(buf, '}');
-}
-
-void cdc_json_table_key(struct cdc_buf *buf, const struct cdc_table *tab,
-                        const struct cdc_value *values)
-{
-    cdc_buf_byte(buf, '{');
-    for (uint16_t i = 0; i < tab->n_key; i++) {
-        const struct cdc_column *col = &tab->cols[tab->key[i]];
-        put_member(buf, col->name, &values[tab->key[i]], col->bits);
+        cdc_json_member(buf, col->name, &values[schema->key[i]], col->bits);
     }
     cdc_buf_byte(buf, '}');
 }

@@ -1,5 +1,6 @@
 /*
- * json.h - values as text: JSON for `cat`, `__prev_key` and range bounds, plain for SQLite's TEXT.
+ * json.h - values as text: JSON for `cat`, `__prev_key` and range bounds, plain for
+ * SQLite's TEXT, for hashes and for columns that `on_invalid: string` makes text.
  *
  * The form is one for the whole program (DESIGN.md part 12, "JSON text"):
  *   bool             true, false
@@ -11,7 +12,7 @@
  *                    lose big numbers and doubled keys in the first parser that touches it
  *   bytes            a string, base64 with padding
  *   date             "2024-01-31"
- *   time             "23:59:59.000000"
+ *   time             "23:59:59.000000", at most "24:00:00.000000"
  *   timestamp        "2024-01-31T23:59:59.000000"; timestamptz the same with a `Z` behind it
  *   array            an array of these
  *   null, unchanged, absent, invalid: null
@@ -22,13 +23,16 @@
 #define CDC_AVRO_JSON_H
 
 #include "cdc/avro.h"
-#include "cdc/table.h"
 
 /* A JSON string, quotes included. */
 void cdc_json_string(struct cdc_buf *buf, struct cdc_slice text);
 
 /* `bits` is the column's: it matters to floats and arrays of floats only. */
 void cdc_json_value(struct cdc_buf *buf, const struct cdc_value *val, uint8_t bits);
+
+/* "name":value, with a comma before it unless it is the first behind a `{`. */
+void cdc_json_member(struct cdc_buf *buf, const char *name, const struct cdc_value *val,
+                     uint8_t bits);
 
 /* The plain form: as JSON without the quotes around it (arrays stay JSON; null is empty). */
 void cdc_text_value(struct cdc_buf *buf, const struct cdc_value *val, uint8_t bits);
@@ -40,9 +44,5 @@ void cdc_json_row(struct cdc_buf *buf, const struct cdc_row_schema *schema,
 /* {"column":value,...}: the key's columns in the key's order; {} for a table without key. */
 void cdc_json_key(struct cdc_buf *buf, const struct cdc_row_schema *schema,
                   const struct cdc_value *values);
-
-/* The same for a row that is not Avro yet: table->n values. */
-void cdc_json_table_key(struct cdc_buf *buf, const struct cdc_table *tab,
-                        const struct cdc_value *values);
 
 #endif

@@ -54,6 +54,21 @@ static int override_key(struct cdc_table *tab, struct cdc_error *err)
     return CDC_OK;
 }
 
+/*
+ * A column whose values the rule hides has no default here: a default is the value of many rows,
+ * and would lie in the checkpoint and in schemas.
+ */
+static void hide_defaults(struct cdc_table *tab)
+{
+    struct cdc_column *cols = (struct cdc_column *)(uintptr_t)tab->cols;
+    for (uint16_t i = 0; i < tab->n; i++) {
+        struct cdc_column_rule rule = cols[i].key ? cdc_rule_key_column(tab->rule, cols[i].name)
+                                                  : cdc_rule_column(tab->rule, cols[i].name);
+        if (rule.act != CDC_COLUMN_KEEP)
+            cols[i].dflt = NULL;
+    }
+}
+
 static int index_key(struct cdc_table *tab)
 {
     uint16_t n = 0;
@@ -84,6 +99,7 @@ static int fill(struct cdc_table *tab, const struct cdc_table_spec *spec, struct
         return cdc_fail_oom(err);
     if (override_key(tab, err) < 0)
         return CDC_FAIL;
+    hide_defaults(tab);
     return index_key(tab) < 0 ? cdc_fail_oom(err) : CDC_OK;
 }
 

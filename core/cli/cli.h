@@ -38,9 +38,11 @@ const struct cdc_command *cdc_command_find(const char *name);
 
 int cdc_cmd_run(int argc, char **argv);
 int cdc_cmd_check(int argc, char **argv);
+int cdc_cmd_init(int argc, char **argv);
 int cdc_cmd_cat(int argc, char **argv);
 int cdc_cmd_fsck(int argc, char **argv);
 int cdc_cmd_replica(int argc, char **argv);
+int cdc_cmd_verify(int argc, char **argv);
 int cdc_cmd_drop(int argc, char **argv);
 int cdc_cmd_help(int argc, char **argv);
 int cdc_cmd_docs(int argc, char **argv);
@@ -64,6 +66,16 @@ CDC_CHECK int cdc_args_read(const char *command, int argc, char **argv, struct c
                             struct cdc_error *err);
 /* The flag's value, "" for a flag given without one, NULL if not given. */
 const char *cdc_arg(const struct cdc_args *args, const char *flag);
+
+/*
+ * init.c: appends the configuration that the first source makes which knows this kind of URL.
+ * CDC_FAIL (CDC_CONFIG) if none does; no message shows more of the URL than its scheme.
+ */
+struct cdc_source_ops;
+CDC_CHECK int cdc_init_propose(const struct cdc_source_ops *const *sources, const char *url,
+                               struct cdc_buf *ret, struct cdc_error *err);
+/* Writes a new file; one that exists is left alone (CDC_CONFIG), a failed one taken away. */
+CDC_CHECK int cdc_init_write(const char *path, struct cdc_slice text, struct cdc_error *err);
 
 /* Prints the error once, to standard error, and says the exit code. */
 int cdc_cli_exit(const struct cdc_error *err);

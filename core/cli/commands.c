@@ -10,6 +10,11 @@ static const struct cdc_flag run_flags[] = {
     {0},
 };
 
+static const struct cdc_flag init_flags[] = {
+    {"--output", "FILE", "write to this new file in place of standard output"},
+    {0},
+};
+
 static const struct cdc_flag cat_flags[] = {
     {"--table", "SCHEMA.TABLE", "only this table"},
     {"--from", "COMMIT", "only commits after this number"},
@@ -21,6 +26,15 @@ static const struct cdc_flag cat_flags[] = {
 static const struct cdc_flag replica_flags[] = {
     {"--to", "FILE.db", "the SQLite file, in place of `replica.path` of the configuration"},
     {"--until-caught-up", NULL, "stop once all that is committed is applied"},
+    {0},
+};
+
+static const struct cdc_flag verify_flags[] = {
+    {"--table", "SCHEMA.TABLE", "only this table"},
+    {"--replica", "FILE.db", "compare this replica with the lake, in place of lake and source"},
+    {"--rate", "ROWS", "read at most so many rows a second from the source"},
+    {"--timeout", "DURATION", "how long to wait until the lake has come to the place (10m)"},
+    {"--limit", "KEYS", "print at most so many keys that differ (1000); all are counted"},
     {0},
 };
 
@@ -47,6 +61,17 @@ const struct cdc_command cdc_commands[] = {
      .more = "Prints a line per finding: ok, warn or FAIL, and below it what mends it. Exits 1 if\n"
              "anything fails.\n",
      .example = "sidestream check shop.yaml"},
+    {.name = "init",
+     .run = cdc_cmd_init,
+     .place = "URL",
+     .doc = "Writes a commented configuration from what is in a database.",
+     .more =
+         "Looks at the tables (sizes, keys, identities) and proposes, as comments, what columns\n"
+         "that look like updated_at, deleted_at or personal data call for. Changes nothing. The\n"
+         "password is not written into the file; other users of this machine can see a command\n"
+         "line, so PGPASSWORD is a better place for it than the URL.\n",
+     .example = "sidestream init postgresql://cdc@127.0.0.1:5432/shop --output shop.yaml",
+     .flags = init_flags},
     {.name = "cat",
      .run = cdc_cmd_cat,
      .place = "PATH|CONFIG",
@@ -59,6 +84,16 @@ const struct cdc_command cdc_commands[] = {
      .doc = "Builds a SQLite database from the captured records and keeps it up to date.",
      .example = "sidestream replica shop.yaml --to shop.db --until-caught-up",
      .flags = replica_flags},
+    {.name = "verify",
+     .run = cdc_cmd_verify,
+     .place = "CONFIG",
+     .doc = "Compares what was captured with the source, row by row, at one place of its log.",
+     .more =
+         "Prints a JSON line for each key that differs, never a value, and a summary to standard\n"
+         "error. Runs beside `sidestream run`, which must bring the lake to that place. Exits 0\n"
+         "if all is equal, 1 if there is a difference, 3 if it cannot be decided.\n",
+     .example = "sidestream verify shop.yaml --table public.users --rate 20000",
+     .flags = verify_flags},
     {.name = "fsck",
      .run = cdc_cmd_fsck,
      .place = "CONFIG|PATH",

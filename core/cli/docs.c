@@ -19,9 +19,15 @@ static const char intro[] =
     "source:\n"
     "  type: postgres\n"
     "  url: postgresql://cdc:${env:PGPASSWORD}@127.0.0.1:5432/shop\n"
+    "secrets:\n"
+    "  hash: ${file:/etc/sidestream/hash.key}\n"
     "capture:                      # the first rule that matches a table takes it\n"
     "  - tables: public.audit_*\n"
     "    skip: true\n"
+    "  - tables: public.users\n"
+    "    columns: {exclude: [password_hash], hash: [email], mask: [phone], truncate: {bio: 200}}\n"
+    "    logical_delete: {column: deleted_at}\n"
+    "    snapshot: never\n"
     "  - tables: public.*\n"
     "    snapshot: never\n"
     "sink:\n"
@@ -53,7 +59,10 @@ static const char intro[] =
     "  `[a-z]` one of a set, `[!a-z]` one that is not in it; a backslash takes the next character "
     "as\n"
     "  it is. Upper and lower case differ. The parts are matched apart, so `*` never crosses the "
-    "dot.\n";
+    "dot.\n"
+    "  Names of columns may be patterns of the same kind in `columns` and `on_invalid`.\n"
+    "- [capture.md](capture.md) explains the capture rules with examples, and what a changed rule\n"
+    "  means for data already written.\n";
 
 /* A cell of a table: a `|` would end it, a `<` outside of code would begin HTML. */
 static void put_cell(const char *text)

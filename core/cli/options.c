@@ -18,6 +18,10 @@ void cdc_chapters(void (*each)(const struct cdc_chapter *chapter, void *arg), vo
     each(&(struct cdc_chapter){NULL, "capture", "What an entry of the list `capture` may say.",
                                cdc_capture_options()},
          arg);
+    each(&(struct cdc_chapter){NULL, "capture (messages)",
+                               "What an entry may say that takes logical messages.",
+                               cdc_capture_message_options()},
+         arg);
     for (const struct cdc_source_ops *const *ops = cdc_sources(); *ops; ops++)
         if (*(*ops)->name)
             each(&(struct cdc_chapter){"source", (*ops)->name, (*ops)->doc, (*ops)->options}, arg);
@@ -50,15 +54,23 @@ static void put_range(const struct cdc_option *opt, struct cdc_buf *ret)
 void cdc_option_type_text(const struct cdc_option *opt, struct cdc_buf *ret)
 {
     static const char *const names[] = {
-        [CDC_OPT_STRING] = "text",        [CDC_OPT_INT] = "whole number",
-        [CDC_OPT_BOOL] = "true or false", [CDC_OPT_SIZE] = "size",
-        [CDC_OPT_DURATION] = "duration",  [CDC_OPT_CHOICE] = "",
-        [CDC_OPT_LIST] = "list of texts", [CDC_OPT_SECTION] = "section",
+        [CDC_OPT_STRING] = "text",
+        [CDC_OPT_INT] = "whole number",
+        [CDC_OPT_BOOL] = "true or false",
+        [CDC_OPT_SIZE] = "size",
+        [CDC_OPT_DURATION] = "duration",
+        [CDC_OPT_CHOICE] = "",
+        [CDC_OPT_LIST] = "list of texts",
+        [CDC_OPT_SECTION] = "section",
+        [CDC_OPT_MAP] = "mapping of names to whole numbers",
+        [CDC_OPT_CHOICES] = "",
     };
     bool elsewhere = opt->type == CDC_OPT_SECTION && !opt->section;
     cdc_buf_str(ret, elsewhere ? "see below" : names[opt->type]);
-    if (opt->type == CDC_OPT_CHOICE)
+    if (opt->type == CDC_OPT_CHOICE || opt->type == CDC_OPT_CHOICES)
         put_choices(opt->choices, ret);
+    if (opt->type == CDC_OPT_CHOICES)
+        cdc_buf_str(ret, ", or a mapping of names to one of them each");
     if (cdc_option_has_range(opt))
         put_range(opt, ret);
     if (opt->flags & CDC_OPT_SECRET)

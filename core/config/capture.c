@@ -1,202 +1,104 @@
 /*
- * capture.c - the rules that say which tables are captured, and how.
+ * capture.c - the list of rules that say what is captured, and how.
  *
  * A pattern is split at its first dot; the left part is matched against the schema, the right part
  * against the table's name (which may hold further dots; a dot in a schema's name is written as
  * `?`). The first rule that matches takes the table.
  *
- * A rule's hash goes into the checkpoint with every table, so that a rule that was changed is
- * noticed. It is made over a text of the options that differ from their defaults, each with its
- * length: a future option must not change the hash of the rules that do not use it.
+ * An entry `messages: [globs]` stands in the same list but takes logical messages, by their prefix;
+ * among those entries, too, the first that matches decides (it may say skip).
  */
-#include <openssl/sha.h>
-#include <stdio.h>
-
 #include "config/capture.h"
 #include "config/glob.h"
 #include "config/section.h"
 #include "config/settings.h"
 
-struct pattern {
-    const char *schema, *table;
+struct messages {
+    const char *const *prefixes;
+    size_t n;
+    bool skip;
 };
 
 struct cdc_capture {
     size_t n;
     struct cdc_rule *rules;
-    struct pattern *patterns; /* one per rule */
+    struct cdc_pattern *patterns; /* one per rule */
+    struct messages *messages;
+    size_t n_messages;
 };
 
-static const struct cdc_option rule_options[] = {
-    {.name = "tables",
-     .type = CDC_OPT_STRING,
+static const struct cdc_option message_options[] = {
+    {.name = "messages",
+     .type = CDC_OPT_LIST,
      .flags = CDC_OPT_REQUIRED,
-     .doc =
-         "Pattern of the tables that the rule takes: schema.table, with `*`, `?` and `[a-z]` in "
-         "either part. The first rule that matches a table takes it; a table that matches none is "
-         "not captured."},
+     .doc = "Patterns of the prefixes whose logical messages (pg_logical_emit_message) are "
+            "captured, as rows of the table `_messages`. Without such an entry none is."},
     {.name = "skip",
      .type = CDC_OPT_BOOL,
      .dflt = "false",
-     .doc = "Do not capture the tables of this rule."},
-    {.name = "key",
-     .type = CDC_OPT_LIST,
-     .doc =
-         "Columns that identify a row, in place of the table's own key: for a table without one."},
-    {.name = "deletes",
-     .type = CDC_OPT_CHOICE,
-     .choices = "soft|hard|append",
-     .dflt = "soft",
-     .doc =
-         "What a consumer does with a deleted row: keep it and mark it, remove it, or keep every "
-         "version of every row. The records are the same."},
-    {.name = "on_invalid",
-     .type = CDC_OPT_CHOICE,
-     .choices = "fail|null",
-     .dflt = "fail",
-     .doc =
-         "A value that its type cannot hold (infinity, NaN in a decimal, a year over 9999): stop, "
-         "or write null and name the column in `__invalid`."},
-    {.name = "snapshot",
-     .type = CDC_OPT_CHOICE,
-     .choices = "initial|never|only",
-     .doc = "Copy the rows that were there before. This version cannot: every rule without `skip` "
-            "needs `never`, and capture starts where the slot starts."},
-    {.name = "envelope",
-     .type = CDC_OPT_CHOICE,
-     .choices = "row",
-     .dflt = "row",
-     .doc = "Shape of the records: the row itself with `__` columns beside its own."},
+     .doc = "Do not capture messages of these prefixes, whatever later entries say."},
     {0},
 };
 
-const struct cdc_option *cdc_capture_options(void)
+const struct cdc_option *cdc_capture_message_options(void)
 {
-    return rule_options;
+    return message_options;
 }
 
-/* The snapshot modes as rule_options names them. */
-enum { SNAPSHOT_INITIAL, SNAPSHOT_NEVER };
-
-static bool snapshot_never(const struct cdc_section *sec)
+static int check_prefixes(const struct cdc_doc *doc, const struct cdc_entry *entry,
+                          struct cdc_error *err)
 {
-    return cdc_given(sec, "snapshot") && cdc_get_choice(sec, "snapshot") == SNAPSHOT_NEVER;
-}
-
-/* What a rule is read out of. */
-struct rule_reader {
-    const struct cdc_doc *doc;
-    const struct cdc_section *sec;
-    int line;
-    struct cdc_error *err;
-};
-
-static const char *shown_tables(const struct rule_reader *rd)
-{
-    return cdc_node_shown(cdc_section_entry(rd->sec, "tables")->value);
-}
-
-static int check_snapshot(const struct rule_reader *rd)
-{
-    if (cdc_get_bool(rd->sec, "skip") || snapshot_never(rd->sec))
-        return CDC_OK;
-    return cdc_doc_fail(
-        rd->doc, rd->line, rd->err,
-        "the capture rule for \"%s\" needs `snapshot: never`: this version has no "
-        "snapshots. With `snapshot: never` capture starts where the slot starts, and "
-        "rows written before are not in the output",
-        shown_tables(rd));
-}
-
-static int split_pattern(const struct rule_reader *rd, struct pattern *ret)
-{
-    const char *tables = cdc_get_string(rd->sec, "tables"), *dot = strchr(tables, '.');
-    int line = cdc_section_entry(rd->sec, "tables")->line;
-    if (!dot || dot == tables || !dot[1])
-        return cdc_doc_fail(rd->doc, line, rd->err,
-                            "tables: \"%s\" must name a schema and a table, like public.users or "
-                            "public.*",
-                            shown_tables(rd));
-    struct cdc_slice schema = cdc_slice_of(tables, (size_t)(dot - tables));
-    ret->schema = (const char *)cdc_arena_copy(rd->doc->arena, schema).p;
-    ret->table = dot + 1;
-    if (!ret->schema)
-        return cdc_fail_oom(rd->err);
-    const char *why = cdc_glob_error(ret->schema);
-    why = why ? why : cdc_glob_error(ret->table);
-    if (why)
-        return cdc_doc_fail(rd->doc, line, rd->err, "tables: \"%s\" %s", shown_tables(rd), why);
-    return CDC_OK;
-}
-
-static int check_key(const struct rule_reader *rd)
-{
-    const struct cdc_entry *entry = cdc_section_entry(rd->sec, "key");
-    if (!entry)
-        return CDC_OK;
     const struct cdc_node *list = entry->value;
     if (!list->n)
-        return cdc_doc_fail(rd->doc, entry->line, rd->err,
-                            "key: names no column: leave it out for the table's own key");
-    for (size_t i = 1; i < list->n; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(list->entries[i].value->text, list->entries[j].value->text) == 0)
-                return cdc_doc_fail(rd->doc, entry->line, rd->err,
-                                    "key: names the column \"%s\" twice",
-                                    cdc_node_shown(list->entries[i].value));
+        return cdc_doc_fail(doc, entry->line, err,
+                            "messages: names no prefix: leave the entry out, or write [\"*\"] for "
+                            "all of them");
+    for (size_t i = 0; i < list->n; i++) {
+        const struct cdc_node *item = list->entries[i].value;
+        const char *why = cdc_glob_error(item->text);
+        if (why)
+            return cdc_doc_fail(doc, item->line, err, "messages: \"%s\" %s", cdc_node_shown(item),
+                                why);
+    }
     return CDC_OK;
 }
 
-static int hash_rule(struct cdc_rule *rule, struct cdc_error *err)
+static int read_messages(const struct cdc_doc *doc, const struct cdc_node *node,
+                         struct messages *ret, struct cdc_error *err)
 {
-    struct cdc_buf text = CDC_BUF(CDC_SETTINGS_MAX * 8);
-    cdc_buf_printf(&text, "tables %zu:%s\n", strlen(rule->tables), rule->tables);
-    if (rule->skip)
-        cdc_buf_str(&text, "skip\n");
-    for (size_t i = 0; i < rule->n_key; i++)
-        cdc_buf_printf(&text, "key %zu:%s\n", strlen(rule->key[i]), rule->key[i]);
-    if (rule->deletes != CDC_DELETES_SOFT)
-        cdc_buf_printf(&text, "deletes %s\n",
-                       rule->deletes == CDC_DELETES_HARD ? "hard" : "append");
-    if (rule->on_invalid != CDC_INVALID_FAIL)
-        cdc_buf_str(&text, "on_invalid null\n");
-    if (rule->snapshot == CDC_SNAPSHOT_NEVER)
-        cdc_buf_str(&text, "snapshot never\n");
-    uint8_t sum[SHA256_DIGEST_LENGTH] = {0};
-    bool ok = !text.failed && SHA256(text.p, text.len, sum);
-    for (size_t i = 0; i < sizeof sum; i++)
-        snprintf(rule->hash + 2 * i, 3, "%02x", sum[i]);
-    cdc_buf_done(&text);
-    return ok ? CDC_OK : cdc_fail_oom(err);
+    struct cdc_section_spec spec = {
+        .options = message_options, .label = "capture", .map = node, .line = node->line};
+    struct cdc_section *sec;
+    const struct cdc_entry *tables = cdc_node_entry(node, "tables");
+    if (tables)
+        return cdc_doc_fail(doc, tables->line, err,
+                            "tables and messages cannot stand in one entry: begin a new one with - "
+                            "messages: [...]");
+    if (cdc_section_read(doc, &spec, &sec, err) != CDC_OK ||
+        check_prefixes(doc, cdc_section_entry(sec, "messages"), err) != CDC_OK)
+        return CDC_FAIL;
+    ret->n = cdc_get_list(sec, "messages", &ret->prefixes);
+    ret->skip = cdc_get_bool(sec, "skip");
+    return CDC_OK;
 }
 
-static int read_rule(const struct cdc_doc *doc, const struct cdc_node *node, struct cdc_rule *rule,
-                     struct pattern *pattern, struct cdc_error *err)
+static int read_entry(const struct cdc_doc *doc, const struct cdc_node *node,
+                      struct cdc_slice hash_key, struct cdc_capture *capture, struct cdc_error *err)
 {
     if (node->kind != CDC_NODE_MAP)
         return cdc_doc_fail(doc, node->line, err,
                             "capture: each entry is a mapping: - tables: public.*");
-    struct cdc_section_spec spec = {
-        .options = rule_options, .label = "capture", .map = node, .line = node->line};
-    struct cdc_section *sec;
-    if (cdc_section_read(doc, &spec, &sec, err) != CDC_OK)
+    if (cdc_node_entry(node, "messages"))
+        return read_messages(doc, node, &capture->messages[capture->n_messages++], err);
+    struct cdc_taker taker = {.rule = &capture->rules[capture->n]};
+    if (cdc_rule_read(doc, node, hash_key, &taker, err) != CDC_OK)
         return CDC_FAIL;
-    struct rule_reader rd = {.doc = doc, .sec = sec, .line = node->line, .err = err};
-    if (split_pattern(&rd, pattern) != CDC_OK || check_snapshot(&rd) != CDC_OK ||
-        check_key(&rd) != CDC_OK)
-        return CDC_FAIL;
-    rule->tables = cdc_get_string(sec, "tables");
-    rule->where = cdc_doc_where(doc, node->line);
-    rule->skip = cdc_get_bool(sec, "skip");
-    rule->n_key = cdc_get_list(sec, "key", &rule->key);
-    rule->deletes = (enum cdc_deletes)cdc_get_choice(sec, "deletes");
-    rule->on_invalid = (enum cdc_invalid)cdc_get_choice(sec, "on_invalid");
-    rule->snapshot = snapshot_never(sec) ? CDC_SNAPSHOT_NEVER : CDC_SNAPSHOT_UNSET;
-    return hash_rule(rule, err);
+    capture->patterns[capture->n++] = taker.pattern;
+    return CDC_OK;
 }
 
 int cdc_capture_read(const struct cdc_doc *doc, const struct cdc_entry *entry,
-                     struct cdc_capture **ret, struct cdc_error *err)
+                     struct cdc_slice hash_key, struct cdc_capture **ret, struct cdc_error *err)
 {
     const struct cdc_node *list = entry->value;
     if (list->kind != CDC_NODE_LIST || !list->n)
@@ -207,28 +109,57 @@ int cdc_capture_read(const struct cdc_doc *doc, const struct cdc_entry *entry,
         return cdc_fail_oom(err);
     capture->rules = cdc_arena_zalloc(doc->arena, list->n * sizeof *capture->rules);
     capture->patterns = cdc_arena_zalloc(doc->arena, list->n * sizeof *capture->patterns);
-    if (!capture->rules || !capture->patterns)
+    capture->messages = cdc_arena_zalloc(doc->arena, list->n * sizeof *capture->messages);
+    if (!capture->rules || !capture->patterns || !capture->messages)
         return cdc_fail_oom(err);
-    for (; capture->n < list->n; capture->n++)
-        if (read_rule(doc, list->entries[capture->n].value, &capture->rules[capture->n],
-                      &capture->patterns[capture->n], err) != CDC_OK)
+    for (size_t i = 0; i < list->n; i++)
+        if (read_entry(doc, list->entries[i].value, hash_key, capture, err) != CDC_OK)
             return CDC_FAIL;
     *ret = capture;
     return CDC_OK;
 }
 
-const struct cdc_rule *cdc_capture_match(const struct cdc_capture *capture, const char *schema,
-                                         const char *table)
+const struct cdc_rule *cdc_capture_find(const struct cdc_capture *capture, const char *schema,
+                                        const char *table)
 {
     for (size_t i = 0; i < capture->n; i++)
         if (cdc_glob_match(capture->patterns[i].schema, schema) &&
             cdc_glob_match(capture->patterns[i].table, table))
-            return capture->rules[i].skip ? NULL : &capture->rules[i];
+            return &capture->rules[i];
     return NULL;
+}
+
+const struct cdc_rule *cdc_capture_match(const struct cdc_capture *capture, const char *schema,
+                                         const char *table)
+{
+    const struct cdc_rule *rule = cdc_capture_find(capture, schema, table);
+    return rule && rule->skip ? NULL : rule;
 }
 
 size_t cdc_capture_rules(const struct cdc_capture *capture, const struct cdc_rule **ret)
 {
     *ret = capture->rules;
     return capture->n;
+}
+
+bool cdc_rule_single(const struct cdc_rule *rule)
+{
+    return rule->tables && !strpbrk(rule->tables, "*?[\\");
+}
+
+bool cdc_capture_message(const struct cdc_capture *capture, const char *prefix)
+{
+    for (size_t i = 0; i < capture->n_messages; i++)
+        for (size_t k = 0; k < capture->messages[i].n; k++)
+            if (cdc_glob_match(capture->messages[i].prefixes[k], prefix))
+                return !capture->messages[i].skip;
+    return false;
+}
+
+bool cdc_capture_messages(const struct cdc_capture *capture)
+{
+    for (size_t i = 0; i < capture->n_messages; i++)
+        if (!capture->messages[i].skip)
+            return true;
+    return false;
 }

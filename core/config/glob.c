@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* One UTF-8 character; a byte that begins none stands for itself. */
 static uint32_t take_char(const char **text)
@@ -110,4 +111,18 @@ const char *cdc_glob_error(const char *pattern)
         }
     }
     return NULL;
+}
+
+bool cdc_glob_plain(char *pattern)
+{
+    char *to = pattern;
+    for (const char *p = pattern; *p; p += 1 + (*p == '\\' && p[1]))
+        if (strchr("*?[", *p))
+            return false;
+    for (const char *p = pattern; *p; p++) {
+        p += *p == '\\' && p[1];
+        *to++ = *p;
+    }
+    *to = 0;
+    return true;
 }

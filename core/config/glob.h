@@ -10,6 +10,8 @@
 
 /* NULL, or what is wrong with the pattern: a set without its end, a backslash before nothing. */
 const char *cdc_glob_error(const char *pattern);
+/* Is it a plain name, without * ? [? If so, its backslashes are taken out in place. */
+bool cdc_glob_plain(char *pattern);
 /* pattern must be without error. */
 bool cdc_glob_match(const char *pattern, const char *text);
 

@@ -14,10 +14,12 @@
 struct option_value {
     bool given;
     const char *where; /* "file:line" if given */
-    int64_t number;    /* INT, BOOL, SIZE, DURATION; CHOICE: index */
+    int64_t number;    /* INT, BOOL, SIZE, DURATION; CHOICE, CHOICES: index */
     const char *text;  /* STRING */
     const char **list;
     size_t n_list;
+    struct cdc_pair *pairs;
+    size_t n_pairs;
     struct cdc_section *section;
     const struct cdc_entry *entry; /* as written */
 };
@@ -148,6 +150,30 @@ static int read_list(const struct section_reader *rd, const struct cdc_option *o
     return CDC_OK;
 }
 
+/* Names are the user's own (columns, say); each value is read as if it stood alone. */
+static int read_map(const struct section_reader *rd, const struct cdc_option *opt,
+                    const struct cdc_node *node, struct option_value *val)
+{
+    if (node->kind != CDC_NODE_MAP)
+        return cdc_doc_fail(rd->doc, node->line, rd->err, "%s: a mapping is wanted, like {a: %s}",
+                            label_of(rd, opt->name), opt->type == CDC_OPT_MAP ? "1" : "...");
+    val->pairs = cdc_arena_alloc(rd->doc->arena, (node->n + 1) * sizeof *val->pairs);
+    if (!val->pairs)
+        return cdc_fail_oom(rd->err);
+    for (size_t i = 0; i < node->n; i++) {
+        const struct cdc_entry *entry = &node->entries[i];
+        struct cdc_option item = *opt;
+        struct option_value one = {.given = false};
+        item.name = cdc_arena_printf(rd->doc->arena, "%s.%s", opt->name, entry->key);
+        if (!item.name)
+            return cdc_fail_oom(rd->err);
+        if (read_scalar(rd, &item, entry->value, &one) != CDC_OK)
+            return CDC_FAIL;
+        val->pairs[val->n_pairs++] = (struct cdc_pair){.name = entry->key, .number = one.number};
+    }
+    return CDC_OK;
+}
+
 static int read_section(const struct section_reader *rd, const struct cdc_option *opt,
                         const struct cdc_entry *entry, struct option_value *val)
 {
@@ -171,6 +197,8 @@ static int read_value(const struct section_reader *rd, const struct cdc_option *
 {
     if (opt->type == CDC_OPT_LIST)
         return read_list(rd, opt, node, val);
+    if (opt->type == CDC_OPT_MAP || (opt->type == CDC_OPT_CHOICES && node->kind == CDC_NODE_MAP))
+        return read_map(rd, opt, node, val);
     return read_scalar(rd, opt, node, val);
 }
 
@@ -195,7 +223,7 @@ static int read_default(const struct section_reader *rd, const struct cdc_option
     struct section_reader own = {.doc = rd->doc, .spec = rd->spec, .err = &why};
     struct cdc_node scalar = {.kind = CDC_NODE_SCALAR, .text = opt->dflt}, *node = &scalar;
     int rc = CDC_OK;
-    if (opt->type == CDC_OPT_LIST)
+    if (opt->type == CDC_OPT_LIST || opt->type == CDC_OPT_MAP)
         rc = cdc_node_parse(rd->doc, cdc_slice_str(opt->dflt), &node, &why);
     if (rc == CDC_OK)
         rc = read_value(&own, opt, node, val);
@@ -218,6 +246,9 @@ static int read_option(const struct section_reader *rd, const struct cdc_option 
     val->where = cdc_doc_where(rd->doc, entry->line);
     if (opt->type == CDC_OPT_SECTION)
         return read_section(rd, opt, entry, val);
+    bool map = opt->type == CDC_OPT_CHOICES && entry->value->kind == CDC_NODE_MAP;
+    if (map && read_default(rd, opt, val) != CDC_OK)
+        return CDC_FAIL;
     return read_value(rd, opt, entry->value, val);
 }
 
@@ -286,7 +317,7 @@ bool cdc_get_bool(const struct cdc_section *sec, const char *name)
 
 int cdc_get_choice(const struct cdc_section *sec, const char *name)
 {
-    return (int)value_of(sec, name, 1u << CDC_OPT_CHOICE)->number;
+    return (int)value_of(sec, name, 1u << CDC_OPT_CHOICE | 1u << CDC_OPT_CHOICES)->number;
 }
 
 size_t cdc_get_list(const struct cdc_section *sec, const char *name, const char *const **ret)
@@ -294,6 +325,13 @@ size_t cdc_get_list(const struct cdc_section *sec, const char *name, const char 
     const struct option_value *val = value_of(sec, name, 1u << CDC_OPT_LIST);
     *ret = val->list;
     return val->n_list;
+}
+
+size_t cdc_get_map(const struct cdc_section *sec, const char *name, const struct cdc_pair **ret)
+{
+    const struct option_value *val = value_of(sec, name, 1u << CDC_OPT_MAP | 1u << CDC_OPT_CHOICES);
+    *ret = val->pairs;
+    return val->n_pairs;
 }
 
 const struct cdc_section *cdc_get_section(const struct cdc_section *sec, const char *name)

@@ -136,7 +136,8 @@ typedef const char *scalar_reader(struct cdc_arena *arena, const struct cdc_opti
 
 static scalar_reader *const readers[] = {
     [CDC_OPT_INT] = read_int,           [CDC_OPT_BOOL] = read_bool,     [CDC_OPT_SIZE] = read_size,
-    [CDC_OPT_DURATION] = read_duration, [CDC_OPT_CHOICE] = read_choice,
+    [CDC_OPT_DURATION] = read_duration, [CDC_OPT_CHOICE] = read_choice, [CDC_OPT_MAP] = read_int,
+    [CDC_OPT_CHOICES] = read_choice,
 };
 
 const char *cdc_scalar_read(struct cdc_arena *arena, const struct cdc_option *opt, const char *text,
@@ -147,8 +148,8 @@ const char *cdc_scalar_read(struct cdc_arena *arena, const struct cdc_option *op
 
 bool cdc_option_has_range(const struct cdc_option *opt)
 {
-    bool number =
-        opt->type == CDC_OPT_INT || opt->type == CDC_OPT_SIZE || opt->type == CDC_OPT_DURATION;
+    bool number = opt->type == CDC_OPT_INT || opt->type == CDC_OPT_SIZE ||
+                  opt->type == CDC_OPT_DURATION || opt->type == CDC_OPT_MAP;
     return number && (opt->min || opt->max);
 }
 

@@ -56,6 +56,15 @@ static const struct cdc_option replica_options[] = {
     {0},
 };
 
+static const struct cdc_option secrets_options[] = {
+    {.name = "hash",
+     .type = CDC_OPT_STRING,
+     .flags = CDC_OPT_SECRET,
+     .doc = "Key of the hashes of `columns: {hash: [...]}`, at least 16 bytes. Values hashed with "
+            "another key cannot be compared with these."},
+    {0},
+};
+
 static const struct cdc_option top_options[] = {
     {.name = "name",
      .type = CDC_OPT_STRING,
@@ -88,6 +97,10 @@ static const struct cdc_option top_options[] = {
      .doc =
          "The most that may be in flight between source and sink; on top comes up to three times "
          "the largest row."},
+    {.name = "secrets",
+     .type = CDC_OPT_SECTION,
+     .section = secrets_options,
+     .doc = "What must not be known outside: best as ${env:NAME} or ${file:/path}."},
     {.name = "log", .type = CDC_OPT_SECTION, .section = log_options, .doc = "What is logged."},
     {.name = "replica",
      .type = CDC_OPT_SECTION,
@@ -220,6 +233,20 @@ static int read_sink(const struct cdc_doc *doc, const struct cdc_section *top,
     return read_connector(doc, entry, set->sink->options, &set->config.sink, err);
 }
 
+/* secrets.hash; p == NULL: not given. */
+static int read_hash_key(const struct cdc_doc *doc, const struct cdc_section *top,
+                         struct cdc_slice *ret, struct cdc_error *err)
+{
+    const struct cdc_section *secrets = cdc_get_section(top, "secrets");
+    *ret = cdc_slice_str(cdc_get_string(secrets, "hash"));
+    if (!ret->p || ret->len >= CDC_HASH_KEY_MIN)
+        return CDC_OK;
+    return cdc_doc_fail(doc, cdc_section_entry(secrets, "hash")->line, err,
+                        "secrets.hash: too short to keep what is hashed from being guessed: at "
+                        "least %d bytes are wanted (`openssl rand -hex 32` makes some)",
+                        CDC_HASH_KEY_MIN);
+}
+
 static int read_top(const struct cdc_doc *doc, const struct cdc_node *root,
                     struct cdc_settings *set, struct cdc_error *err)
 {
@@ -229,9 +256,11 @@ static int read_top(const struct cdc_doc *doc, const struct cdc_node *root,
     struct cdc_section_spec spec = {.options = top_options, .label = "", .map = root, .line = 1};
     struct cdc_section *top = NULL;
     struct cdc_capture *capture = NULL;
+    struct cdc_slice hash_key = {.p = NULL};
     if (cdc_section_read(doc, &spec, &top, err) != CDC_OK || check_name(doc, top, err) != CDC_OK ||
         read_source(doc, top, set, err) != CDC_OK || read_sink(doc, top, set, err) != CDC_OK ||
-        cdc_capture_read(doc, cdc_section_entry(top, "capture"), &capture, err) != CDC_OK)
+        read_hash_key(doc, top, &hash_key, err) != CDC_OK ||
+        cdc_capture_read(doc, cdc_section_entry(top, "capture"), hash_key, &capture, err) != CDC_OK)
         return CDC_FAIL;
     set->config.capture = capture;
     set->config.name = cdc_get_string(top, "name");

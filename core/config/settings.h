@@ -39,7 +39,8 @@ CDC_CHECK int cdc_settings_parse(struct cdc_slice yaml, const char *path, struct
 void cdc_settings_free(struct cdc_settings *set); /* NULL is fine */
 
 /* The tables themselves, for help and documentation. */
-const struct cdc_option *cdc_settings_options(void); /* top of the file */
-const struct cdc_option *cdc_capture_options(void);  /* one entry of `capture:` */
+const struct cdc_option *cdc_settings_options(void);        /* top of the file */
+const struct cdc_option *cdc_capture_options(void);         /* one entry of `capture:` */
+const struct cdc_option *cdc_capture_message_options(void); /* one that takes messages */
 
 #endif

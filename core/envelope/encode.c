@@ -3,20 +3,16 @@
  *
  * A column is a union of null and T: one byte for the branch, then the value. A value of its
  * column's kind takes the fast way: one check for room, then straight into the buffer. All else
- * (null, unchanged, absent, invalid, or a number that the type cannot hold) goes through `other`.
- *
- * A key column that the source did not send, or whose value the policy would make null, is refused:
- * the record would name another row, or none.
+ * (null, unchanged, absent, invalid, a number that the type cannot hold, a column that the capture
+ * rule changes) goes through cdc_plan_cell (cells.c), which gives null or a text.
  */
 #include "envelope/row.h"
 
 #include "avro/json.h"
-#include "cdc/config.h"
-
-#include <stdio.h>
 
 #define BRANCH_NULL  0x00
 #define BRANCH_VALUE 0x02
+#define DAY_US       INT64_C(86400000000)
 
 static bool put_long(struct cdc_buf *buf, const struct cdc_op_scalar *op, int64_t i)
 {
@@ -47,7 +43,7 @@ static bool put_bytes(struct cdc_buf *buf, struct cdc_slice bytes)
     if (to) {
         *to = BRANCH_VALUE;
         to = cdc_zigzag(to + 1, (int64_t)bytes.len);
-        if (bytes.len)
+        if (bytes.p)
             memcpy(to, bytes.p, bytes.len);
         buf->len = (size_t)(to - buf->p) + bytes.len;
     }
@@ -123,84 +119,37 @@ static bool put_array(struct cdc_buf *buf, const struct cdc_op_scalar *op,
     return true;
 }
 
-static int refuse(const struct cdc_plan *plan, uint16_t i, const char *what, const char *remedy,
-                  struct cdc_error *err)
+/* false: nothing was put, the value needs cdc_plan_cell. */
+static inline bool put_fast(struct cdc_buf *buf, const struct cdc_column_op *op,
+                            const struct cdc_value *val)
 {
-    const struct cdc_column *col = &plan->tab->cols[i];
-    char place[128];
-    snprintf(place, sizeof place, "%s.%s.%s", plan->tab->schema, plan->tab->name, col->name);
-    return cdc_fail(err, CDC_OPERATOR, place, "column %s (%s) %s: %s", place, col->type, what,
-                    remedy);
+    if (val->kind != op->fast)
+        return false;
+    return op->fast == CDC_ARRAY ? put_array(buf, &op->scalar, val)
+                                 : put_scalar(buf, &op->scalar, val);
 }
 
-/* A value that the column's type cannot hold: on_invalid decides. */
-static int put_invalid(struct cdc_plan *plan, uint16_t i, struct cdc_buf *buf,
-                       struct cdc_error *err)
+static int put_cell(struct cdc_plan *plan, uint16_t i, const struct cdc_value *val,
+                    struct cdc_buf *buf, struct cdc_error *err)
 {
-    const struct cdc_rule *rule = plan->tab->rule;
-    if (plan->ops[i].key)
-        return refuse(plan, i, "is part of the key and holds a value that its Avro type cannot",
-                      "change the row at the source, or choose other columns by `key:` in the "
-                      "capture rule",
-                      err);
-    if (!rule || rule->on_invalid == CDC_INVALID_FAIL)
-        return refuse(plan, i,
-                      "holds a value that its Avro type cannot (infinity, NaN, 24:00:00 or a year "
-                      "outside 1 to 9999)",
-                      "set `on_invalid: null` in the table's capture rule to write null and name "
-                      "the column in __invalid, or change the row at the source",
-                      err);
-    plan->invalid.at[plan->invalid.n++] = i;
-    cdc_buf_byte(buf, BRANCH_NULL);
-    return CDC_OK;
-}
-
-/* A value the source did not send. */
-static int put_unknown(struct cdc_plan *plan, uint16_t i, struct cdc_buf *buf,
-                       struct cdc_error *err)
-{
-    if (plan->ops[i].key)
-        return refuse(plan, i, "is part of the key, and the source did not send it",
-                      "make it part of the table's replica identity (PostgreSQL: ALTER TABLE ... "
-                      "REPLICA IDENTITY FULL), or choose other columns by `key:`",
-                      err);
-    plan->unchanged.at[plan->unchanged.n++] = i;
-    cdc_buf_byte(buf, BRANCH_NULL);
-    return CDC_OK;
-}
-
-/* What the fast way did not take. */
-static int put_other(struct cdc_plan *plan, uint16_t i, const struct cdc_value *val,
-                     struct cdc_buf *buf, struct cdc_error *err)
-{
-    const struct cdc_table *tab = plan->tab;
-    if (val->kind == CDC_NULL) {
+    struct cdc_value cell;
+    if (cdc_plan_cell(plan, i, val, &cell, err) < 0)
+        return CDC_FAIL;
+    if (cell.kind == CDC_TEXT)
+        put_bytes(buf, cdc_value_slice(&cell));
+    else
         cdc_buf_byte(buf, BRANCH_NULL);
-        return CDC_OK;
-    }
-    if (!cdc_value_known(val))
-        return put_unknown(plan, i, buf, err);
-    if (val->kind == CDC_INVALID || val->kind == plan->ops[i].kind)
-        return put_invalid(plan, i, buf, err);
-    return cdc_fail(err, CDC_FATAL, tab->cols[i].name,
-                    "column %s.%s.%s is of kind %s and got a value of kind %s; this is a bug of "
-                    "the source, please report it",
-                    tab->schema, tab->name, tab->cols[i].name,
-                    cdc_kind_name((enum cdc_kind)plan->ops[i].kind),
-                    cdc_kind_name((enum cdc_kind)val->kind));
+    return CDC_OK;
 }
 
 static int put_columns(struct cdc_plan *plan, const struct cdc_value *row, struct cdc_buf *buf,
                        struct cdc_error *err)
 {
-    uint16_t n = plan->tab->n;
+    uint16_t n = plan->n;
     for (uint16_t i = 0; i < n; i++) {
         const struct cdc_column_op *op = &plan->ops[i];
-        if (row[i].kind == op->kind &&
-            (op->kind == CDC_ARRAY ? put_array(buf, &op->scalar, &row[i])
-                                   : put_scalar(buf, &op->scalar, &row[i])))
-            continue;
-        if (put_other(plan, i, &row[i], buf, err) < 0)
+        const struct cdc_value *val = &row[op->at];
+        if (!put_fast(buf, op, val) && put_cell(plan, i, val, buf, err) < 0)
             return CDC_FAIL;
     }
     return CDC_OK;
@@ -222,6 +171,7 @@ static struct cdc_slice reason_text(char reason)
     case 't': return cdc_slice_str("truncate");
     case 'k': return cdc_slice_str("key_change");
     case 'i': return cdc_slice_str("inferred");
+    case 'l': return cdc_slice_str("logical");
     default: return cdc_slice_of(NULL, 0);
     }
 }
@@ -240,7 +190,7 @@ static void put_list(const struct cdc_plan *plan, const struct cdc_column_list *
     *to = BRANCH_VALUE;
     buf->len = (size_t)(cdc_zigzag(to + 1, list->n) - buf->p);
     for (uint16_t i = 0; i < list->n; i++) {
-        struct cdc_slice name = plan->names[list->at[i]];
+        struct cdc_slice name = plan->ops[list->at[i]].name;
         to = cdc_buf_room(buf, CDC_ZIGZAG_MAX);
         if (to)
             buf->len = (size_t)(cdc_zigzag(to, (int64_t)name.len) - buf->p);
@@ -249,8 +199,19 @@ static void put_list(const struct cdc_plan *plan, const struct cdc_column_list *
     cdc_buf_byte(buf, 0);
 }
 
+static bool is_source_time(const struct cdc_value *val, int64_t *ret)
+{
+    enum cdc_kind kind = (enum cdc_kind)val->kind;
+    if (kind != CDC_DATE && kind != CDC_TIMESTAMP && kind != CDC_TIMESTAMPTZ)
+        return false;
+    if (!cdc_range_holds(cdc_kind_range(kind, 0), val->i))
+        return false;
+    *ret = kind == CDC_DATE ? val->i * DAY_US : val->i;
+    return true;
+}
+
 /* __op to __seq: at most this many bytes. */
-#define FIXED_META (2 + 1 + 11 + 12 + 10 + 1 + 10 + 1 + CDC_SEQ_LEN)
+#define FIXED_META (2 + 1 + 11 + 12 + 10 + 11 + 10 + 1 + CDC_SEQ_LEN)
 
 static void put_fixed_meta(const struct cdc_plan *plan, const struct cdc_record *rec,
                            struct cdc_buf *buf)
@@ -272,11 +233,54 @@ static void put_fixed_meta(const struct cdc_plan *plan, const struct cdc_record 
         to += reason.len;
     }
     to = cdc_zigzag(to, rec->updated_us);
-    *to++ = BRANCH_NULL; /* __source_updated_at: no rule names such a column yet */
+    int64_t source_us;
+    bool told =
+        plan->updated >= 0 && rec->row && is_source_time(&rec->row[plan->updated], &source_us);
+    *to++ = told ? BRANCH_VALUE : BRANCH_NULL;
+    if (told)
+        to = cdc_zigzag(to, source_us);
     to = cdc_zigzag(to, plan->synced_us);
     *to++ = CDC_SEQ_LEN << 1;
     memcpy(to, rec->seq, CDC_SEQ_LEN);
     buf->len = (size_t)(to + CDC_SEQ_LEN - buf->p);
+}
+
+/* name:value as it is written; CDC_END: left out, because the source did not send it. */
+static int put_member(struct cdc_plan *plan, uint16_t i, const struct cdc_value *row,
+                      struct cdc_buf *buf, struct cdc_error *err)
+{
+    const struct cdc_column_op *op = &plan->ops[i];
+    const struct cdc_value *val = &row[op->at];
+    struct cdc_value cell;
+    cdc_scratch_reset(&plan->text);
+    if (!put_fast(&plan->text, op, val)) { /* only tried */
+        if (cdc_plan_cell(plan, i, val, &cell, err) < 0)
+            return CDC_FAIL;
+        val = &cell;
+    }
+    if (val->kind == CDC_UNCHANGED)
+        return CDC_END;
+    cdc_json_member(buf, (const char *)op->name.p, val, op->bits);
+    return CDC_OK;
+}
+/* The key the row had, as the reader makes it of such a row (cdc_json_key). */
+static int put_prev_key(struct cdc_plan *plan, const struct cdc_value *old, struct cdc_buf *buf,
+                        struct cdc_error *err)
+{
+    if (!old) {
+        cdc_buf_byte(buf, BRANCH_NULL);
+        return CDC_OK;
+    }
+    cdc_scratch_reset(&plan->prev_key);
+    cdc_buf_byte(&plan->prev_key, '{');
+    for (uint16_t k = 0; k < plan->n_key; k++)
+        if (put_member(plan, plan->key[k], old, &plan->prev_key, err) < 0)
+            return CDC_FAIL;
+    cdc_buf_byte(&plan->prev_key, '}');
+    if (plan->prev_key.failed)
+        return cdc_fail_oom(err);
+    put_bytes(buf, cdc_buf_slice(&plan->prev_key));
+    return CDC_OK;
 }
 
 static int put_meta(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
@@ -290,16 +294,18 @@ static int put_meta(struct cdc_plan *plan, const struct cdc_record *rec, struct 
         cdc_buf_byte(buf, BRANCH_NULL);
     put_list(plan, &plan->unchanged, buf);
     put_list(plan, &plan->invalid, buf);
-    if (!rec->old) {
-        cdc_buf_byte(buf, BRANCH_NULL);
+    return put_prev_key(plan, rec->old, buf, err);
+}
+
+static int check_size(const struct cdc_plan *plan, const struct cdc_buf *buf, struct cdc_error *err)
+{
+    if (!buf->failed)
         return CDC_OK;
-    }
-    cdc_buf_reset(&plan->prev_key);
-    cdc_json_table_key(&plan->prev_key, plan->tab, rec->old);
-    if (plan->prev_key.failed)
-        return cdc_fail_oom(err);
-    put_bytes(buf, cdc_buf_slice(&plan->prev_key));
-    return CDC_OK;
+    return cdc_fail(err, CDC_OPERATOR, plan->tab->name,
+                    "a row of table %s.%s is larger than %zu bytes, the most that fits, or there "
+                    "is no memory for it: raise the limit, leave the table's large columns out by "
+                    "`columns: {exclude: [...]}`, or leave out the table",
+                    plan->tab->schema, plan->tab->name, buf->max);
 }
 
 int cdc_plan_bytes(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
@@ -307,16 +313,26 @@ int cdc_plan_bytes(struct cdc_plan *plan, const struct cdc_record *rec, struct c
 {
     plan->unchanged.n = plan->invalid.n = 0;
     if (!rec->row)
-        put_nulls(buf, plan->tab->n);
+        put_nulls(buf, plan->n);
     else if (put_columns(plan, rec->row, buf, err) < 0)
         return CDC_FAIL;
     if (put_meta(plan, rec, buf, err) < 0)
         return CDC_FAIL;
-    if (buf->failed)
-        return cdc_fail(err, CDC_OPERATOR, plan->tab->name,
-                        "a row of table %s.%s is larger than %zu bytes, the most that fits, or "
-                        "there is no memory for it: raise the limit, or leave the table's large "
-                        "columns or the table out of `capture:`",
-                        plan->tab->schema, plan->tab->name, buf->max);
-    return CDC_OK;
+    return check_size(plan, buf, err);
+}
+
+int cdc_plan_json(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
+                  struct cdc_error *err)
+{
+    plan->unchanged.n = plan->invalid.n = 0;
+    if (!rec->row) {
+        cdc_buf_str(buf, "null");
+        return check_size(plan, buf, err);
+    }
+    cdc_buf_byte(buf, '{');
+    for (uint16_t i = 0; i < plan->n; i++)
+        if (put_member(plan, i, rec->row, buf, err) < 0)
+            return CDC_FAIL;
+    cdc_buf_byte(buf, '}');
+    return check_size(plan, buf, err);
 }

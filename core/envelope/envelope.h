@@ -4,9 +4,13 @@
  * The engine, for each new cdc_table: cdc_row_schema_text, cdc_avro_check, an id from the registry,
  * cdc_plan_new, table->plan = plan. The sink then only uses cdc/plan.h.
  *
- * The schema text is a function of the pipeline's name and the table version alone, so that a
- * restart makes the same text; it is compact, its properties stand in a fixed order, and nothing
- * the table says of a column is dropped. DESIGN.md part 5 and 12 describe it.
+ * The schema text is a function of the pipeline's name, the table version and its rule alone, so
+ * that a restart makes the same text; it is compact, its properties stand in a fixed order, and
+ * nothing the table says of a column is dropped. DESIGN.md part 5 and 12 and docs/formats.md
+ * describe it.
+ *
+ * The rule's `columns:` are carried out here and nowhere else: what a plan gives never holds a
+ * value that the rule hides.
  *
  * Ownership: a plan belongs to its table and points back to it without a reference. Its first
  * member is `void (*free)(struct cdc_plan *)`, by which cdc_table_unref frees it.
@@ -22,11 +26,14 @@ struct cdc_envelope_state {
     uint32_t incarnation;
     int64_t clock_us;     /* highest commit time seen: checkpoint key `clock`; plans raise it */
     uint64_t clock_jumps; /* changes with a commit time an hour or more below it, taken as it is */
+    uint64_t invalid;     /* values that `on_invalid: null` made null */
 };
 
 /*
  * Appends the schema text. CDC_FAIL: CDC_CONFIG where two columns get one Avro name, or a column
- * has the name of a meta column (err names both and the remedy).
+ * has the name of a meta column (err names both and the remedy), or where the table's rule cannot
+ * be carried out: a key column excluded, masked or truncated, a number truncated, a column of
+ * logical_delete or updated_at that is not there.
  */
 CDC_CHECK int cdc_row_schema_text(const char *pipeline_name, const struct cdc_table *tab,
                                   struct cdc_buf *ret, struct cdc_error *err);

@@ -34,29 +34,31 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->avro, y->avro);
 }
 
-static int check_names(const struct cdc_table *tab, struct named *named, struct cdc_error *err)
+static int check_names(const struct cdc_table *tab, struct named *named, uint16_t n,
+                       struct cdc_error *err)
 {
     char place[128];
     snprintf(place, sizeof place, "%s.%s", tab->schema, tab->name);
-    for (uint16_t i = 0; i < tab->n; i++)
+    for (uint16_t i = 0; i < n; i++)
         if (cdc_meta_find(named[i].avro) != CDC_META_NONE)
             return cdc_fail(err, CDC_CONFIG, place,
                             "column \"%s\" of table %s would have the name of our own column %s: "
-                            "rename it, or leave the table out of `capture:`",
+                            "rename it, or leave it out by `columns: {exclude: [...]}`",
                             named[i].source, place, named[i].avro);
-    qsort(named, tab->n, sizeof *named, by_name);
-    for (uint16_t i = 1; i < tab->n; i++)
+    qsort(named, n, sizeof *named, by_name);
+    for (uint16_t i = 1; i < n; i++)
         if (strcmp(named[i - 1].avro, named[i].avro) == 0)
             return cdc_fail(err, CDC_CONFIG, place,
                             "columns \"%s\" and \"%s\" of table %s both become %s in Avro: rename "
-                            "one, or leave the table out of `capture:`",
+                            "one, or leave it out by `columns: {exclude: [...]}`",
                             named[i - 1].source, named[i].source, place, named[i].avro);
     return CDC_OK;
 }
 
-int cdc_avro_names(const struct cdc_table *tab, struct cdc_arena *arena, const char *const **ret,
-                   struct cdc_error *err)
+int cdc_avro_names(const struct cdc_table *tab, const struct cdc_row_shape *shape,
+                   struct cdc_arena *arena, const char *const **ret, struct cdc_error *err)
 {
+    uint16_t n = 0;
     const char **names = cdc_arena_alloc(arena, (tab->n + 1u) * sizeof *names);
     struct named *named = cdc_arena_alloc(arena, (tab->n + 1u) * sizeof *named);
     struct cdc_buf buf = CDC_BUF(65536);
@@ -66,13 +68,14 @@ int cdc_avro_names(const struct cdc_table *tab, struct cdc_arena *arena, const c
         cdc_avro_name(&buf, tab->cols[i].name);
         const char *text = cdc_buf_cstr(&buf);
         names[i] = text ? cdc_arena_strdup(arena, text) : NULL;
-        named[i] = (struct named){.avro = names[i], .source = tab->cols[i].name};
+        if (shape->cols[i].act != CDC_COLUMN_EXCLUDE)
+            named[n++] = (struct named){.avro = names[i], .source = tab->cols[i].name};
         if (!names[i])
             rc = cdc_fail_oom(err);
     }
     cdc_buf_done(&buf);
     if (rc == CDC_OK)
-        rc = check_names(tab, named, err);
+        rc = check_names(tab, named, n, err);
     if (rc == CDC_OK)
         *ret = names;
     return rc;

@@ -1,12 +1,16 @@
 /*
- * row.h - the compiled plan of the `row` envelope, shared by plan.c (compiles, makes records) and
- * encode.c (makes bytes). Private to core/envelope. Threads: the sink thread.
+ * row.h - the compiled plan of the `row` envelope, shared by plan.c (compiles, makes records),
+ * cells.c (values that need more than encoding) and encode.c (makes bytes). Private to
+ * core/envelope. Threads: the sink thread.
  */
 #ifndef CDC_ENVELOPE_ROW_H
 #define CDC_ENVELOPE_ROW_H
 
 #include "avro/types.h"
 #include "envelope/envelope.h"
+#include "envelope/shape.h"
+
+#include <openssl/types.h>
 
 enum cdc_put {
     CDC_PUT_LONG,
@@ -26,13 +30,19 @@ struct cdc_op_scalar {
     struct cdc_range range;
 };
 
+/* One column of the record. */
 struct cdc_column_op {
-    uint8_t kind; /* as above, or CDC_ARRAY: then `scalar` says how its items go */
+    uint8_t fast; /* kind of the values that go straight into the buffer; CDC_KINDS: none do */
+    uint8_t kind; /* the column's; ARRAY: `scalar` says how its items go */
+    uint8_t bits;
     bool key;
+    uint16_t at; /* index of its value in a row */
     struct cdc_op_scalar scalar;
+    struct cdc_column_shape shape;
+    struct cdc_slice name; /* the source's */
 };
 
-/* Indexes of columns, gathered while one record is encoded. */
+/* Indexes of ops, gathered while one record is encoded. */
 struct cdc_column_list {
     uint16_t n;
     uint16_t *at; /* room for every column */
@@ -44,11 +54,30 @@ struct cdc_plan {
     struct cdc_envelope_state *state;
     struct cdc_schema schema;
     int64_t synced_us; /* of the records lent last */
-    struct cdc_column_op *ops;
-    struct cdc_slice *names; /* of the columns, for the lists */
+    uint16_t n, n_key;
+    struct cdc_column_op *ops; /* n: the table's columns without the excluded ones */
+    uint16_t *key;             /* n_key indexes into ops, in the key's order */
+    int logical, updated;      /* as in struct cdc_row_shape */
     struct cdc_column_list unchanged, invalid;
-    struct cdc_buf prev_key;
-    struct cdc_arena *arena; /* all of the above, and the plan */
+    EVP_MAC_CTX *mac;        /* keyed; NULL: nothing is hashed */
+    char digest[64];         /* the last hash */
+    struct cdc_buf text;     /* the last text form; what is only tried */
+    struct cdc_buf prev_key; /* the last __prev_key */
+    struct cdc_arena *arena; /* holds all of the above that is not a buffer, and the plan */
 };
+
+/*
+ * The value that is written for one which does not go the fast way: NULL, UNCHANGED (written as
+ * null too), or TEXT that lives until the next call. Notes the column in plan->unchanged or
+ * plan->invalid. CDC_FAIL: on_invalid says so, or it is a key's value and would be lost.
+ */
+CDC_CHECK int cdc_plan_cell(struct cdc_plan *plan, uint16_t i, const struct cdc_value *val,
+                            struct cdc_value *ret, struct cdc_error *err);
+
+/* A MAC context with the key, for plan->mac; NULL: no memory. */
+EVP_MAC_CTX *cdc_mac_new(struct cdc_slice key);
+
+/* Empties a scratch buffer, and gives back what one large value made of it. */
+void cdc_scratch_reset(struct cdc_buf *buf);
 
 #endif

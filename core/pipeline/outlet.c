@@ -197,6 +197,11 @@ void *cdc_outlet_main(void *arg)
                 "%llu changes had a commit time an hour or more below an earlier one; their "
                 "__updated_at was taken as it is",
                 (unsigned long long)out.state.clock_jumps);
+    if (out.state.invalid > 0)
+        cdc_log(CDC_LOG_WARN,
+                "%llu values that their Avro type cannot hold were written as null and named in "
+                "__invalid, as `on_invalid: null` says",
+                (unsigned long long)out.state.invalid);
     cdc_registry_free(out.registry);
     cdc_map_done(&out.pending);
     report_end(run, rc, &err);

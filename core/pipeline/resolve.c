@@ -3,15 +3,19 @@
  *
  * For each table without a plan: the schema's text, a second opinion on it (Avro-C), its id. New
  * schemas of a batch are committed together, in a commit of their own, before any row uses their
- * ids. The table's state goes into the pending delta: it becomes true with the rows.
+ * ids. The table's state goes into the pending delta: it becomes true with the rows. The state
+ * holds the hash of the capture rule, so that a rule that was changed between two runs is told.
  */
 #include "pipeline/session.h"
 
+#include <jansson.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "avro/check.h"
+#include "cdc/log.h"
+#include "config/capture.h"
 
 #define SCHEMA_MAX ((size_t)8 << 20)
 
@@ -24,6 +28,33 @@ static const char *table_key(struct cdc_buf *buf, const char *prefix, const stru
     return cdc_buf_cstr(buf);
 }
 
+/* Says once that the table's records follow another rule than the ones before. */
+static void tell_changed_rule(const struct cdc_table *tab, struct cdc_slice before)
+{
+    json_t *state = before.p ? json_loadb((const char *)before.p, before.len, 0, NULL) : NULL;
+    const char *hash = json_string_value(json_object_get(state, "rule"));
+    if (hash && tab->rule && strcmp(hash, tab->rule->hash) != 0)
+        cdc_log(CDC_LOG_INFO,
+                "table %s.%s: its capture rule is another one than before (now %s): records follow "
+                "it from here on, what was written stays as it is (docs/capture.md tells what each "
+                "change means)",
+                tab->schema, tab->name, tab->rule->where);
+    json_decref(state);
+}
+
+/* A column that was renamed, or never was: what the rule says of it is done to nothing. */
+static void tell_missing_columns(const struct cdc_table *tab)
+{
+    if (!tab->rule || !cdc_rule_single(tab->rule))
+        return;
+    for (const char *const *name = cdc_rule_mentions(tab->rule); *name; name++)
+        if (cdc_table_column(tab, *name) < 0)
+            cdc_log(CDC_LOG_WARN,
+                    "table %s.%s: its capture rule (%s) names the column \"%s\", which the table "
+                    "does not have: nothing is hidden or changed by that name",
+                    tab->schema, tab->name, tab->rule->where, *name);
+}
+
 static int put_state(struct cdc_outlet *out, const struct cdc_table *tab, struct cdc_error *err)
 {
     struct cdc_buf key = CDC_BUF(4096), state = CDC_BUF(SCHEMA_MAX);
@@ -31,9 +62,12 @@ static int put_state(struct cdc_outlet *out, const struct cdc_table *tab, struct
     int rc = CDC_FAIL;
     if (name && cdc_table_state(tab, &state) == CDC_OK) {
         struct cdc_slice now = cdc_buf_slice(&state);
+        struct cdc_slice before = cdc_map_get(&out->run->checkpoint, name);
         rc = CDC_OK;
-        if (!cdc_slice_eq(cdc_map_get(&out->run->checkpoint, name), now))
+        if (!cdc_slice_eq(before, now)) {
+            tell_changed_rule(tab, before);
             rc = cdc_map_put(&out->pending, cdc_slice_str(name), now);
+        }
     }
     cdc_buf_done(&key);
     cdc_buf_done(&state);
@@ -74,6 +108,8 @@ static int resolve_table(struct cdc_outlet *out, struct cdc_table *tab, struct c
     if (rc == CDC_OK)
         rc = cdc_plan_new(tab, &schema, &out->state, &tab->plan, err);
     cdc_buf_done(&text);
+    if (rc == CDC_OK)
+        tell_missing_columns(tab);
     return rc == CDC_OK ? put_state(out, tab, err) : rc;
 }
 

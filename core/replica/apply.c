@@ -5,7 +5,7 @@
  *   1. A row whose __seq is not greater than the stored one is a replay: ignored. In hard mode the
  *      __seq of removed keys is remembered in _sidestream_gone and compared likewise.
  *   2. A row below the table's highest range delete is gone already: it is written as deleted
- * (soft) or not at all (hard).
+ * (soft) or not at all (hard). That it was deleted logically before says nothing any more.
  *   3. Each column takes the row's value; where `__unchanged` lists it, the value it had:
  *        a key change's insert half   of the row it was before (kept.c)
  *        else                         of the row that is there, unless that one was deleted: it was
@@ -29,13 +29,14 @@ struct work {
     const struct cdc_row_schema *schema;
     const struct cdc_value *vals;
     char op;
-    bool deleted, moved_away, insertion, covered;
+    bool moved_away, insertion, covered;
+    bool exists; /* at the source: alive, or deleted logically alone */
     struct cdc_slice seq, key;
     const struct cdc_value *unchanged; /* the list, or NULL */
 
     sqlite3_stmt *old; /* stands on the row that is there; NULL: none */
-    bool old_live;
-    bool old_counts; /* its values are the row's own where `__unchanged` says so */
+    bool old_exists;   /* at the source, as `exists` */
+    bool old_counts;   /* its values are the row's own where `__unchanged` says so */
     json_t *old_unknown;
     sqlite3_value *const *kept; /* the row before its key change, or NULL */
     size_t n_kept;
@@ -65,7 +66,8 @@ static int read_row(struct work *w, const struct cdc_feed_row *row, struct cdc_e
                         "a row has no valid __op or __seq; run `sidestream fsck` on its source");
     w->op = (char)op->p[0];
     w->seq = cdc_value_slice(seq);
-    w->deleted = meta(w, CDC_META_DELETED)->kind == CDC_BOOL && meta(w, CDC_META_DELETED)->i;
+    bool deleted = meta(w, CDC_META_DELETED)->kind == CDC_BOOL && meta(w, CDC_META_DELETED)->i;
+    w->exists = !deleted || text_is(meta(w, CDC_META_DELETE_REASON), "logical");
     w->moved_away =
         w->op == CDC_OP_DELETE && text_is(meta(w, CDC_META_DELETE_REASON), "key_change");
     w->insertion = w->op == CDC_OP_CREATE || meta(w, CDC_META_PREV_KEY)->kind == CDC_TEXT;
@@ -139,8 +141,9 @@ static int look_up(struct work *w, struct cdc_error *err)
     int reason = at[CDC_META_DELETE_REASON], unchanged = at[CDC_META_UNCHANGED];
     const char *why = reason < 0 ? NULL : (const char *)sqlite3_column_text(stmt, reason);
     w->old = stmt;
-    w->old_live = !sqlite3_column_int(stmt, at[CDC_META_DELETED]);
-    w->old_counts = w->old_live || w->op == CDC_OP_DELETE || (why && strcmp(why, "logical") == 0);
+    w->old_exists =
+        !sqlite3_column_int(stmt, at[CDC_META_DELETED]) || (why && strcmp(why, "logical") == 0);
+    w->old_counts = w->old_exists || w->op == CDC_OP_DELETE;
     if (unchanged >= 0)
         w->old_unknown = list_of(sqlite3_column_text(stmt, unchanged));
     return CDC_OK;
@@ -211,7 +214,7 @@ static int bind_meta(struct work *w, sqlite3_stmt *stmt, size_t i, enum cdc_meta
 {
     const char *text;
     int from = w->tab->from[i], at = (int)i + 1;
-    if (w->covered && !w->deleted && range_says(&w->tab->range, m, &text))
+    if (w->covered && w->exists && range_says(&w->tab->range, m, &text))
         return sqlite3_bind_text(stmt, at, text, -1, SQLITE_STATIC);
     return rep_bind(w->rep, stmt, at, &w->vals[from], w->schema->cols[from].bits);
 }
@@ -405,17 +408,33 @@ static int apply_keyed(struct work *w, struct cdc_error *err)
     if (is_replay(w))
         return CDC_OK;
     bool pushed = false;
-    if (w->op == CDC_OP_DELETE && w->old_live && means_pushed(w, &pushed, err))
+    if (w->op == CDC_OP_DELETE && w->old_exists && means_pushed(w, &pushed, err))
         return CDC_FAIL;
     if (pushed)
         return step_over(w, err);
     find_before(w);
-    if (w->insertion && w->old_live && rep_keep(kept, REP_PUSHED, w->tab, w->key, w->old))
+    if (w->insertion && w->old_exists && rep_keep(kept, REP_PUSHED, w->tab, w->key, w->old))
         return cdc_fail_oom(err);
     return w->tab->deletes == CDC_DELETES_HARD ? apply_hard(w, err) : apply_soft(w, err);
 }
 
-/* Marks all live rows below the range delete, or removes them (hard). */
+static void put_not_gone(struct cdc_buf *sql, const struct rep_table *tab)
+{
+    int reason = tab->meta[CDC_META_DELETE_REASON];
+    cdc_buf_str(sql, " AND (NOT ");
+    rep_put_name(sql, tab->cols[tab->meta[CDC_META_DELETED]].name);
+    if (reason >= 0) {
+        cdc_buf_str(sql, " OR ");
+        rep_put_name(sql, tab->cols[reason].name);
+        cdc_buf_str(sql, " IS 'logical'");
+    }
+    cdc_buf_byte(sql, ')');
+}
+
+/*
+ * Marks all rows below the range delete that were not gone (a logical delete leaves its row there),
+ * or removes them (hard).
+ */
 int rep_range_apply(struct cdc_replica *rep, const struct rep_table *tab, struct cdc_error *err)
 {
     const struct rep_range *range = &tab->range;
@@ -439,10 +458,8 @@ int rep_range_apply(struct cdc_replica *rep, const struct rep_table *tab, struct
     cdc_buf_str(sql, " WHERE ");
     rep_put_name(sql, tab->cols[tab->meta[CDC_META_SEQ]].name);
     cdc_buf_str(sql, "<?1");
-    if (!hard) {
-        cdc_buf_str(sql, " AND NOT ");
-        rep_put_name(sql, tab->cols[tab->meta[CDC_META_DELETED]].name);
-    }
+    if (!hard)
+        put_not_gone(sql, tab);
     return rep_run(rep, cdc_buf_cstr(sql), params, n, err);
 }
 

@@ -7,6 +7,8 @@
  *   tables.c   the tables of the database: found, loaded, their names
  *   fit.c      makes a table fit the rows that come: create, add columns, rebuild
  *   sqlite.c   the database: open, side tables, position, statements, values
+ *   compare.c  rows from elsewhere compared with a table
+ *   diff.c     another replica's file compared with this one
  */
 #ifndef CDC_REPLICA_INTERNAL_H
 #define CDC_REPLICA_INTERNAL_H
@@ -58,6 +60,7 @@ struct rep_kept;
 struct cdc_replica {
     sqlite3 *db;
     char *path, *feed;
+    bool temporary; /* in a file without a name; path is only what errors call it */
     struct rep_table *tables;
     struct rep_kept *kept;
     bool in_tx;
@@ -105,6 +108,9 @@ int rep_fit(struct cdc_replica *rep, struct rep_table *tab, const struct cdc_row
             enum cdc_deletes deletes, struct cdc_error *err);
 void rep_put_columns(struct cdc_buf *sql, const struct rep_table *tab);
 void rep_put_key(struct cdc_buf *sql, const struct rep_table *tab, int first);
+
+/* compare.c: a value as JSON; kind BOOL makes true and false of a number */
+void rep_put_json(struct cdc_buf *buf, sqlite3_stmt *stmt, int at, enum cdc_kind kind);
 
 /* apply.c: marks or removes (hard) all rows below the table's range delete */
 int rep_range_apply(struct cdc_replica *rep, const struct rep_table *tab, struct cdc_error *err);

@@ -24,12 +24,13 @@
 #define BACKOFF_US     100000
 #define BACKOFF_MAX_US 30000000
 
-int cdc_replica_open(const char *path, const char *feed, struct cdc_replica **ret,
-                     struct cdc_error *err)
+static int open_at(const char *path, bool temporary, const char *feed, struct cdc_replica **ret,
+                   struct cdc_error *err)
 {
     struct cdc_replica *rep = calloc(1, sizeof *rep);
     if (!rep)
         return cdc_fail_oom(err);
+    rep->temporary = temporary;
     rep->path = strdup(path);
     rep->feed = strdup(feed);
     rep->kept = rep_kept_new();
@@ -42,6 +43,17 @@ int cdc_replica_open(const char *path, const char *feed, struct cdc_replica **re
     else
         *ret = rep;
     return status;
+}
+
+int cdc_replica_open(const char *path, const char *feed, struct cdc_replica **ret,
+                     struct cdc_error *err)
+{
+    return open_at(path, false, feed, ret, err);
+}
+
+int cdc_replica_temporary(const char *feed, struct cdc_replica **ret, struct cdc_error *err)
+{
+    return open_at("the private copy", true, feed, ret, err);
 }
 
 void cdc_replica_close(struct cdc_replica *rep)

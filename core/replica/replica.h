@@ -29,6 +29,9 @@ struct cdc_replica;
  */
 CDC_CHECK int cdc_replica_open(const char *path, const char *feed, struct cdc_replica **ret,
                                struct cdc_error *err);
+/* One in a temporary file without a name (TMPDIR), which is gone with the object or the process. */
+CDC_CHECK int cdc_replica_temporary(const char *feed, struct cdc_replica **ret,
+                                    struct cdc_error *err);
 void cdc_replica_close(struct cdc_replica *rep); /* NULL is fine; an open transaction vanishes */
 
 /* Number of the last commit that is durably in the database; 0: none yet. */

@@ -172,16 +172,20 @@ static int load_position(struct cdc_replica *rep, struct cdc_error *err)
 
 int rep_db_open(struct cdc_replica *rep, struct cdc_error *err)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(rep->path, &rep->db, flags, NULL) != SQLITE_OK)
+    /* No name: SQLite makes a temporary file and unlinks it at once. URI: for what is attached. */
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                (rep->temporary ? SQLITE_OPEN_URI : 0);
+    if (sqlite3_open_v2(rep->temporary ? "" : rep->path, &rep->db, flags, NULL) != SQLITE_OK)
         return rep->db ? rep_fail(rep, err, "cannot open the database") : cdc_fail_oom(err);
     sqlite3_busy_timeout(rep->db, 5000);
     if (claim(rep, err))
         return CDC_FAIL;
     /* legacy_alter_table: a table may be replaced although a view of the user names it. */
     if (rep_exec(rep,
-                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-                 "PRAGMA legacy_alter_table=ON",
+                 rep->temporary ? "PRAGMA main.journal_mode=OFF; PRAGMA temp_store=FILE;"
+                                  "PRAGMA legacy_alter_table=ON"
+                                : "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                                  "PRAGMA legacy_alter_table=ON",
                  err))
         return CDC_FAIL;
     return load_position(rep, err);

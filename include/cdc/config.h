@@ -11,8 +11,27 @@
 #include "cdc/option.h"
 
 enum cdc_deletes { CDC_DELETES_SOFT, CDC_DELETES_HARD, CDC_DELETES_APPEND };
-enum cdc_invalid { CDC_INVALID_FAIL, CDC_INVALID_NULL };
+enum cdc_invalid { CDC_INVALID_FAIL, CDC_INVALID_STRING, CDC_INVALID_NULL };
 enum cdc_snapshot_mode { CDC_SNAPSHOT_UNSET, CDC_SNAPSHOT_NEVER };
+
+/*
+ * What a rule does with one column. The envelope carries it out when it encodes, so that neither
+ * files nor topics ever hold what was there; sources and the checkpoint know the column by name
+ * only.
+ */
+enum cdc_column_act {
+    CDC_COLUMN_KEEP,
+    CDC_COLUMN_EXCLUDE,  /* not in the record at all; never a key column */
+    CDC_COLUMN_HASH,     /* HMAC-SHA-256 of its text form, 64 hex digits; NULL stays null */
+    CDC_COLUMN_MASK,     /* text: *****, other kinds: null; NULL stays null */
+    CDC_COLUMN_TRUNCATE, /* text: its first `limit` characters */
+};
+
+struct cdc_column_rule {
+    enum cdc_column_act act;
+    uint32_t limit;
+    enum cdc_invalid on_invalid; /* STRING: the column is text, in the database's own form */
+};
 
 /* One entry of `capture:`; the first whose pattern matches a table takes it. */
 struct cdc_rule {
@@ -22,8 +41,13 @@ struct cdc_rule {
     const char *const *key; /* key override, n_key names; n_key 0: the source's own key */
     size_t n_key;
     enum cdc_deletes deletes;
-    enum cdc_invalid on_invalid;
+    enum cdc_invalid on_invalid; /* of columns that cdc_rule_column says nothing else of */
     enum cdc_snapshot_mode snapshot;
+    bool insert_only;           /* a table without identity: inserts and truncates alone */
+    const char *logical_delete; /* column that marks a row as deleted when neither NULL nor false */
+    const char *updated_at;     /* column for __source_updated_at, or NULL */
+    struct cdc_slice hash_key;  /* secrets.hash; p == NULL: none given */
+    const struct cdc_columns *columns; /* see cdc_rule_column; NULL: nothing said */
     char hash[65]; /* SHA-256 (hex) of what the rule says: a changed rule is noticed by it */
 };
 
@@ -34,6 +58,27 @@ const struct cdc_rule *cdc_capture_match(const struct cdc_capture *capture, cons
                                          const char *table);
 /* All rules in order, for error texts and `check`. */
 size_t cdc_capture_rules(const struct cdc_capture *capture, const struct cdc_rule **ret);
+
+/* What the rule says of the column of that name (rule NULL: keep, fail). */
+struct cdc_column_rule cdc_rule_column(const struct cdc_rule *rule, const char *column);
+/*
+ * The same for a column of the table's key, which stays although `include` leaves it out. An act
+ * that no key survives (cdc_key_act_refused) is to be refused wherever a table becomes known.
+ */
+struct cdc_column_rule cdc_rule_key_column(const struct cdc_rule *rule, const char *column);
+/* Excluded, masked or cut, two rows would have one key. A hashed key is as unique as it was. */
+static inline bool cdc_key_act_refused(enum cdc_column_act act)
+{
+    return act != CDC_COLUMN_KEEP && act != CDC_COLUMN_HASH;
+}
+/* Every column name that the rule mentions (key, columns, logical_delete, updated_at, on_invalid),
+ * each once, patterns left out: NULL-terminated, never NULL. */
+const char *const *cdc_rule_mentions(const struct cdc_rule *rule);
+
+/* Does an entry `messages: [globs]` take logical messages of this prefix? */
+bool cdc_capture_message(const struct cdc_capture *capture, const char *prefix);
+/* Does any entry take messages at all? */
+bool cdc_capture_messages(const struct cdc_capture *capture);
 
 struct cdc_config {
     const char *path;                  /* of the file, or "" */
@@ -53,5 +98,20 @@ enum cdc_finding { CDC_PASS, CDC_WARN, CDC_BAD };
 struct cdc_report;
 void cdc_report(struct cdc_report *report, enum cdc_finding kind, const char *mend, const char *fmt,
                 ...) __attribute__((format(printf, 4, 5)));
+
+/* A table of the source as a preflight knows it; lists end in NULL. */
+struct cdc_known_table {
+    const char *schema, *name;
+    const char *const *columns;
+    const char *const *key; /* the table's own (its identity); empty: none */
+};
+
+/*
+ * For `check`, once, with every table that could be captured: a line per table, which rule took it
+ * and what it does to its columns; what of it cannot be (names that the table does not have, a key
+ * column excluded, masked or cut) as CDC_BAD; and rules that took no table as CDC_WARN.
+ */
+void cdc_capture_check(const struct cdc_capture *capture, const struct cdc_known_table *tabs,
+                       size_t n, struct cdc_report *report);
 
 #endif

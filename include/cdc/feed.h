@@ -71,6 +71,12 @@ struct cdc_feed_ops {
     int (*file)(struct cdc_feed *feed, struct cdc_feed_file *ret, struct cdc_error *err);
 
     /*
+     * The checkpoint as of the commit given last (empty before the first). Only for a feed that was
+     * opened with `after` 0. Lent until the next call; never NULL. The slot may be NULL: cannot.
+     */
+    const struct cdc_map *(*checkpoint)(const struct cdc_feed *feed);
+
+    /*
      * `fsck`: reads everything from the start, checks hashes, counts, chain, positions and ids, and
      * reports each damage as CDC_BAD (a summary as CDC_PASS). CDC_FAIL only where it cannot look.
      */

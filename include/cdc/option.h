@@ -27,6 +27,8 @@ enum cdc_option_type {
     CDC_OPT_CHOICE,   /* one of `choices` */
     CDC_OPT_LIST,     /* list of strings */
     CDC_OPT_SECTION,  /* a mapping read against `section` */
+    CDC_OPT_MAP,      /* a mapping of any names to whole numbers in min to max */
+    CDC_OPT_CHOICES,  /* one of `choices`, or a mapping of any names to one of them each */
 };
 
 enum {
@@ -38,8 +40,8 @@ struct cdc_option {
     const char *name;
     enum cdc_option_type type;
     const char *dflt;    /* as it would be written in YAML; NULL: none (string NULL, number 0) */
-    int64_t min, max;    /* INT, SIZE, DURATION; both 0: no range */
-    const char *choices; /* CHOICE: "a|b|c" */
+    int64_t min, max;    /* INT, SIZE, DURATION, MAP; both 0: no range */
+    const char *choices; /* CHOICE, CHOICES: "a|b|c" */
     unsigned flags;
     const char *doc; /* one or two sentences; the first line of --help */
     const struct cdc_option *section;
@@ -50,9 +52,16 @@ struct cdc_section;
 const char *cdc_get_string(const struct cdc_section *sec, const char *name); /* may be NULL */
 int64_t cdc_get_int(const struct cdc_section *sec, const char *name); /* INT, SIZE, DURATION */
 bool cdc_get_bool(const struct cdc_section *sec, const char *name);
-int cdc_get_choice(const struct cdc_section *sec, const char *name); /* index into choices */
+/* Index into choices. CHOICES: what was written without a mapping, else the default. */
+int cdc_get_choice(const struct cdc_section *sec, const char *name);
 /* List: its length, and *ret to that many strings. */
 size_t cdc_get_list(const struct cdc_section *sec, const char *name, const char *const **ret);
+/* MAP, CHOICES: its length (0 where CHOICES is no mapping), *ret to that many pairs. */
+struct cdc_pair {
+    const char *name;
+    int64_t number; /* CHOICES: index into choices */
+};
+size_t cdc_get_map(const struct cdc_section *sec, const char *name, const struct cdc_pair **ret);
 const struct cdc_section *cdc_get_section(const struct cdc_section *sec, const char *name);
 /* Was it written in the file (and not a default)? */
 bool cdc_given(const struct cdc_section *sec, const char *name);

@@ -26,9 +26,11 @@ struct cdc_schema {
 struct cdc_record {
     const struct cdc_change *change;
     char op;     /* as __op says */
-    char reason; /* of a delete: d delete, t truncate, k key_change, i inferred, 0 */
+    char reason; /* of a delete: d delete, t truncate, k key_change, i inferred, l logical, 0 */
     bool deleted;
-    const struct cdc_value *row; /* table->n values, or NULL: all null */
+    /* table->n values as the source sent them, or NULL: all null. Not for a sink to show: what the
+     * capture rule hides stands in them. */
+    const struct cdc_value *row;
     const struct cdc_value
         *old; /* key change, insert half: the old row (for __prev_key), or NULL */
     char seq[CDC_SEQ_LEN + 1];
@@ -52,5 +54,13 @@ CDC_CHECK int cdc_plan_records(struct cdc_plan *plan, const struct cdc_change *c
  */
 CDC_CHECK int cdc_plan_bytes(struct cdc_plan *plan, const struct cdc_record *rec,
                              struct cdc_buf *buf, struct cdc_error *err);
+
+/*
+ * Appends the record's row as one JSON object, by the same rules as cdc_plan_bytes: values as in
+ * cdc/json.h, without excluded columns, meta columns and those the source did not send; `null` for
+ * a record without a row. For sinks that print. Fails as cdc_plan_bytes does.
+ */
+CDC_CHECK int cdc_plan_json(struct cdc_plan *plan, const struct cdc_record *rec,
+                            struct cdc_buf *buf, struct cdc_error *err);
 
 #endif

@@ -23,6 +23,7 @@
 
 #include "cdc/batch.h"
 #include "cdc/config.h"
+#include "cdc/view.h"
 
 /* Every instance starts with this member. */
 struct cdc_source {
@@ -81,11 +82,23 @@ struct cdc_source_ops {
      */
     int (*drop)(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
 
+    /*
+     * `init`: looks at the database of `url` and appends a complete, commented configuration to
+     * ret: tables with sizes, keys and identities, and for columns that look like updated_at,
+     * deleted_at or personal data a proposal each, as comments. Never the password: it is written
+     * as
+     * ${env:PGPASSWORD} or the like. NULL: this source cannot. CDC_END: the URL is not of its kind
+     * (told by its scheme alone, nothing was connected), so the next source is asked.
+     */
+    int (*propose)(const char *url, struct cdc_buf *ret, struct cdc_error *err);
+
     /* Ends a waiting poll soon. Any thread; never blocks. */
     void (*wake)(struct cdc_source *src);
 
     /* Sends a last status if one is due, releases everything. src may be half built, not NULL. */
     void (*close)(struct cdc_source *src);
+
+    const struct cdc_view_ops *view; /* looks at the tables at one place; NULL: cannot */
 };
 
 /* All sources, by connectors/sources.def; NULL if there is none of that name. */

@@ -27,7 +27,7 @@ struct cdc_column {
     int16_t scale;      /* DECIMAL: 0 to precision */
     enum cdc_kind item; /* ARRAY: kind of the items, with bits, precision, scale above */
     bool nullable;      /* the source may send NULL; true where not known */
-    const char *dflt;   /* default expression as the source prints it, or NULL */
+    const char *dflt;   /* default expression as the source prints it, or NULL (or hidden) */
     uint16_t key;       /* 1, 2, ... : place in the table's key; 0: not in it */
     uint32_t type_id;   /* the source's own number of the type (PostgreSQL: oid), or 0 */
     int32_t type_mod;   /* the source's own type parameters (PostgreSQL: typmod), or -1 */
@@ -60,7 +60,8 @@ struct cdc_table_spec {
 #define CDC_COLUMNS_MAX 1664
 
 /*
- * Copies *spec. Where spec->rule names a key, that key replaces the columns' own.
+ * Copies *spec. Where spec->rule names a key, that key replaces the columns' own. Columns that the
+ * rule hides (excluded, hashed, masked, truncated) lose their default: it may be what is hidden.
  * CDC_FAIL (CDC_OPERATOR) when the rule's key names a column that the table does not have.
  */
 CDC_CHECK int cdc_table_new(const struct cdc_table_spec *spec, struct cdc_table **ret,

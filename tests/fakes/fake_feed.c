@@ -175,7 +175,7 @@ static void set_meta(struct fake_feed *feed, enum cdc_meta meta, struct cdc_valu
 static void set_metas(struct fake_feed *feed, const char *op, const char *place, const char *reason,
                       uint32_t n_unchanged)
 {
-    bool gone = op[0] == 'd' || op[0] == 't';
+    bool gone = op[0] == 'd' || op[0] == 't' || (reason && strcmp(reason, "logical") == 0);
     unsigned tx = (unsigned)atoi(place);
     const char *dot = strchr(place, '.');
     if (!dot)

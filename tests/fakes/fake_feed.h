@@ -9,7 +9,8 @@
  *   op      := c u r d t m
  *   place   := tx "." ordinal | tx ".s" generation      a place of the log, and a snapshot's
  *   value   := text | "-" (NULL) | "~" (not sent: in __unchanged) | "''" (empty)
- *   reason  := "!" text                     d: delete is meant where there is none; t: truncate
+ *   reason  := "!" text                     d: delete is meant where there is none; t: truncate;
+ *                                           c u r: only logical, which makes the row deleted
  *
  *   "@public.t 1 soft *id:i a:s; c 1.1 1 x | u 2.1 1 ~ | d 3.1 1 ~ !key_change; c 3.1 2 ~ <1"
  *

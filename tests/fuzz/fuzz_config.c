@@ -8,6 +8,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* A rule that was read answers for every name it mentions, and for others. */
+static void use_rule(const struct cdc_rule *rule)
+{
+    if (strlen(rule->hash) != 64)
+        abort();
+    for (const char *const *name = cdc_rule_mentions(rule); *name; name++) {
+        struct cdc_column_rule said = cdc_rule_key_column(rule, *name);
+        if ((said.act == CDC_COLUMN_TRUNCATE) != (said.limit > 0))
+            abort();
+    }
+    for (size_t i = 0; i < rule->n_key; i++)
+        if (cdc_key_act_refused(cdc_rule_key_column(rule, rule->key[i]).act))
+            abort();
+    if (cdc_rule_column(rule, "email").act == CDC_COLUMN_HASH && !rule->hash_key.p && !rule->skip)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cdc_buf text = CDC_BUF(CDC_SETTINGS_MAX);
@@ -23,6 +40,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct cdc_rule *rules;
         size_t n = cdc_capture_rules(set->config.capture, &rules);
         cdc_capture_match(set->config.capture, "public", n ? rules[0].tables : "users");
+        for (size_t i = 0; i < n; i++)
+            use_rule(&rules[i]);
+        if (cdc_capture_message(set->config.capture, "audit") &&
+            !cdc_capture_messages(set->config.capture))
+            abort();
     } else if (!*err.message || (err.action == CDC_CONFIG && !*err.where)) {
         abort();
     }

@@ -32,7 +32,20 @@ struct cell_column {
 static const struct cdc_value cells_ints[] = {V_INT(CDC_INT, 1), {.kind = CDC_NULL}, V_INT(CDC_INT, -2147483648LL)};
 static const struct cdc_value cells_texts[] = {V_STR(CDC_TEXT, "a"), V_STR(CDC_TEXT, ""), {.kind = CDC_NULL}};
 static const struct cdc_value cells_decs[] = {V_DEC("\x01\x00", 1), {.kind = CDC_NULL}, V_DEC("\xff", 1)};
-static const struct cdc_value cells_days[] = {V_INT(CDC_TIMESTAMP, 1), V_INT(CDC_TIMESTAMP, -1)};
+static const struct cdc_value cells_bools[] = {V_INT(CDC_BOOL, 1), {.kind = CDC_NULL}, V_INT(CDC_BOOL, 0)};
+static const struct cdc_value cells_longs[] = {V_INT(CDC_INT, INT64_MAX), {.kind = CDC_NULL}, V_INT(CDC_INT, INT64_MIN)};
+static const struct cdc_value cells_reals[] = {V_FLOAT(1.5), {.kind = CDC_NULL}, V_FLOAT(__builtin_nan("")), V_FLOAT(3.4028234663852886e38)};
+static const struct cdc_value cells_doubles[] = {V_FLOAT(0.1), {.kind = CDC_NULL}, V_FLOAT(-__builtin_inf()), V_FLOAT(5e-324)};
+static const struct cdc_value cells_hugs[] = {
+    V_DEC("\x4b\x3b\x4c\xa8\x5a\x86\xc4\x7a\x09\x8a\x22\x3f\xff\xff\xff\xff", 38), {.kind = CDC_NULL}, V_DEC("\xff", 38)};
+static const struct cdc_value cells_raws[] = {V_STR(CDC_BYTES, "\x00\xff"), {.kind = CDC_NULL}, V_STR(CDC_BYTES, "")};
+static const struct cdc_value cells_dates[] = {V_INT(CDC_DATE, -719162), {.kind = CDC_NULL}, V_INT(CDC_DATE, 2932896)};
+static const struct cdc_value cells_times[] = {V_INT(CDC_TIME, 0), {.kind = CDC_NULL}, V_INT(CDC_TIME, 86399999999)};
+static const struct cdc_value cells_zoned[] = {
+    V_INT(CDC_TIMESTAMPTZ, -62135596800000000), {.kind = CDC_NULL}, V_INT(CDC_TIMESTAMPTZ, 253402300799999999)};
+static const struct cdc_value cells_uuids[] = {V_STR(CDC_UUID, "00000000-0000-0000-0000-000000000000"), {.kind = CDC_NULL}};
+static const struct cdc_value cells_docs[] = {V_STR(CDC_JSON, "null"), {.kind = CDC_NULL}, V_STR(CDC_JSON, "[1]")};
+static const struct cdc_value cells_days[] = {V_INT(CDC_TIMESTAMP, 1), {.kind = CDC_NULL}, V_INT(CDC_TIMESTAMP, -1)};
 static const struct cdc_value cells_empty[1] = {{.kind = CDC_NULL}};
 
 static const struct cell_column cell_columns[] = {
@@ -84,7 +97,20 @@ static const struct cell_column cell_columns[] = {
     {COL("at", "text[]", CDC_ARRAY, .item = CDC_TEXT), {{V_ARR(cells_texts), "[a,,null]"}, {V_ARR(cells_empty), "[null]"}}},
     {COL("an", "numeric(4,1)[]", CDC_ARRAY, .item = CDC_DECIMAL, .precision = 4, .scale = 1), {{V_ARR(cells_decs), "[25.6,null,-0.1]"}}},
     {COL("as", "timestamp without time zone[]", CDC_ARRAY, .item = CDC_TIMESTAMP), {
-        {V_ARR(cells_days), "[1970-01-01T00:00:00.000001,1969-12-31T23:59:59.999999]"}}},
+        {V_ARR(cells_days), "[1970-01-01T00:00:00.000001,null,1969-12-31T23:59:59.999999]"}}},
+    {COL("ab", "boolean[]", CDC_ARRAY, .item = CDC_BOOL), {{V_ARR(cells_bools), "[true,null,false]"}, {V_ARR(cells_empty), "[null]"}}},
+    {COL("al", "bigint[]", CDC_ARRAY, .item = CDC_INT, .bits = 64), {{V_ARR(cells_longs), "[9223372036854775807,null,-9223372036854775808]"}}},
+    {COL("a4", "real[]", CDC_ARRAY, .item = CDC_FLOAT, .bits = 32), {{V_ARR(cells_reals), "[1.5,null,nan,3.4028234663852886e+38]"}}},
+    {COL("a8", "double precision[]", CDC_ARRAY, .item = CDC_FLOAT, .bits = 64), {{V_ARR(cells_doubles), "[0.1,null,-inf,5e-324]"}}},
+    {COL("ah", "numeric(38,38)[]", CDC_ARRAY, .item = CDC_DECIMAL, .precision = 38, .scale = 38), {
+        {V_ARR(cells_hugs), "[0.99999999999999999999999999999999999999,null,-0.00000000000000000000000000000000000001]"}}},
+    {COL("ay", "bytea[]", CDC_ARRAY, .item = CDC_BYTES), {{V_ARR(cells_raws), "[00ff,null,]"}}},
+    {COL("ad", "date[]", CDC_ARRAY, .item = CDC_DATE), {{V_ARR(cells_dates), "[0001-01-01,null,9999-12-31]"}}},
+    {COL("am", "time without time zone[]", CDC_ARRAY, .item = CDC_TIME), {{V_ARR(cells_times), "[00:00:00.000000,null,23:59:59.999999]"}}},
+    {COL("az", "timestamp with time zone[]", CDC_ARRAY, .item = CDC_TIMESTAMPTZ), {
+        {V_ARR(cells_zoned), "[0001-01-01T00:00:00.000000,null,9999-12-31T23:59:59.999999]"}}},
+    {COL("au", "uuid[]", CDC_ARRAY, .item = CDC_UUID), {{V_ARR(cells_uuids), "[00000000-0000-0000-0000-000000000000,null]"}}},
+    {COL("aj", "jsonb[]", CDC_ARRAY, .item = CDC_JSON), {{V_ARR(cells_docs), "[null,null,[1]]"}, {{.kind = CDC_ARRAY, .items = cells_empty}, "[]"}}},
 };
 /* clang-format on */
 

@@ -12,6 +12,15 @@ struct row {
 
 static const struct cdc_value two[] = {V_INT(CDC_INT, 1), {.kind = CDC_NULL}};
 static const struct cdc_value floats[] = {V_FLOAT((double)0.1f), V_FLOAT(__builtin_nan(""))};
+static const struct cdc_value bools[] = {V_INT(CDC_BOOL, 1), {.kind = CDC_NULL}};
+static const struct cdc_value doubles[] = {V_FLOAT(0.1), V_FLOAT(-__builtin_inf())};
+static const struct cdc_value decimals[] = {V_DEC("\xfb", 2), {.kind = CDC_NULL}};
+static const struct cdc_value days[] = {V_INT(CDC_DATE, 0), {.kind = CDC_NULL}};
+static const struct cdc_value times[] = {V_INT(CDC_TIME, 1), {.kind = CDC_NULL}};
+static const struct cdc_value moments[] = {V_INT(CDC_TIMESTAMP, 1), V_INT(CDC_TIMESTAMPTZ, 1)};
+static const struct cdc_value uuids[] = {V_STR(CDC_UUID, "00000000-0000-0000-0000-000000000000")};
+static const struct cdc_value docs[] = {
+    V_STR(CDC_JSON, "[\"a\"]"), V_STR(CDC_JSON, "null"), {.kind = CDC_NULL}};
 static const struct cdc_value strings[] = {V_STR(CDC_TEXT, "a\"b"), V_STR(CDC_BYTES, "\x01")};
 
 /* clang-format off */
@@ -66,6 +75,9 @@ static const struct row rows[] = {
     {"date too late stays a number", V_INT(CDC_DATE, INT64_MAX), 0, "\"9223372036854775807\"", "9223372036854775807"},
     {"date too early stays a number", V_INT(CDC_DATE, INT64_MIN), 0, "\"-9223372036854775808\"", "-9223372036854775808"},
     {"time last", V_INT(CDC_TIME, 86399999999), 0, "\"23:59:59.999999\"", "23:59:59.999999"},
+    {"time 24:00", V_INT(CDC_TIME, 86400000000), 0, "\"24:00:00.000000\"", "24:00:00.000000"},
+    {"time too late stays a number", V_INT(CDC_TIME, 86400000001), 0, "\"86400000001\"", "86400000001"},
+    {"time negative stays a number", V_INT(CDC_TIME, -1), 0, "\"-1\"", "-1"},
     {"timestamp has no Z", V_INT(CDC_TIMESTAMP, 1), 0, "\"1970-01-01T00:00:00.000001\"", "1970-01-01T00:00:00.000001"},
     {"timestamptz has one", V_INT(CDC_TIMESTAMPTZ, -1), 0, "\"1969-12-31T23:59:59.999999Z\"", "1969-12-31T23:59:59.999999Z"},
     {"timestamptz last", V_INT(CDC_TIMESTAMPTZ, 253402300799999999), 0, "\"9999-12-31T23:59:59.999999Z\"", "9999-12-31T23:59:59.999999Z"},
@@ -74,6 +86,14 @@ static const struct row rows[] = {
     {"array empty", {.kind = CDC_ARRAY, .items = two}, 32, "[]", "[]"},
     {"array with null", V_ARR(two), 32, "[1,null]", "[1,null]"},
     {"array of floats", V_ARR(floats), 32, "[0.1,\"NaN\"]", "[0.1,\"NaN\"]"},
+    {"array of bools", V_ARR(bools), 0, "[true,null]", "[true,null]"},
+    {"array of doubles", V_ARR(doubles), 64, "[0.1,\"-Infinity\"]", "[0.1,\"-Infinity\"]"},
+    {"array of decimals", V_ARR(decimals), 0, "[\"-0.05\",null]", "[\"-0.05\",null]"},
+    {"array of dates", V_ARR(days), 0, "[\"1970-01-01\",null]", "[\"1970-01-01\",null]"},
+    {"array of times", V_ARR(times), 0, "[\"00:00:00.000001\",null]", "[\"00:00:00.000001\",null]"},
+    {"array of moments", V_ARR(moments), 0, "[\"1970-01-01T00:00:00.000001\",\"1970-01-01T00:00:00.000001Z\"]", "[\"1970-01-01T00:00:00.000001\",\"1970-01-01T00:00:00.000001Z\"]"},
+    {"array of uuids", V_ARR(uuids), 0, "[\"00000000-0000-0000-0000-000000000000\"]", "[\"00000000-0000-0000-0000-000000000000\"]"},
+    {"array of json, null text is no null", V_ARR(docs), 0, "[\"[\\\"a\\\"]\",\"null\",null]", "[\"[\\\"a\\\"]\",\"null\",null]"},
     {"array of strings", V_ARR(strings), 0, "[\"a\\\"b\",\"AQ==\"]", "[\"a\\\"b\",\"AQ==\"]"},
 };
 /* clang-format on */
@@ -96,19 +116,16 @@ static void run(void **state)
 static void key_order(void **state)
 {
     (void)state;
-    const struct cdc_column cols[] = {COL("b", "int", CDC_INT, .bits = 32, .key = 2),
-                                      COL("x", "int", CDC_INT, .bits = 32),
-                                      COL("a\"", "text", CDC_TEXT, .key = 1)};
+    const struct cdc_row_column cols[] = {{.name = "b", .kind = CDC_INT, .bits = 32, .key = 2},
+                                          {.name = "x", .kind = CDC_INT, .bits = 32},
+                                          {.name = "a\"", .kind = CDC_TEXT, .key = 1}};
     const struct cdc_value values[] = {V_INT(CDC_INT, 7), V_INT(CDC_INT, 8), V_STR(CDC_TEXT, "k")};
-    struct cdc_table_spec spec = {
-        .catalog = "c", .schema = "s", .name = "t", .version = 1, .n = 3, .cols = cols};
-    struct cdc_table *tab;
-    assert_int_equal(cdc_table_new(&spec, &tab, NULL), CDC_OK);
+    const struct cdc_row_schema schema = {
+        .n = 3, .n_key = 2, .cols = cols, .key = (const uint16_t[]){2, 0}};
     struct cdc_buf buf = CDC_BUF(4096);
-    cdc_json_table_key(&buf, tab, values);
+    cdc_json_key(&buf, &schema, values);
     assert_string_equal(cdc_buf_cstr(&buf), "{\"a\\\"\":\"k\",\"b\":7}");
     cdc_buf_done(&buf);
-    cdc_table_unref(tab);
 }
 
 int main(void)

@@ -3,19 +3,8 @@
 #include "rows.h"
 #include <stdio.h>
 
-#include "config/capture.h"
+#include "capture_rules.h"
 #include "config/glob.h"
-
-static struct cdc_capture *read_rules(struct cdc_arena *arena, const char *yaml,
-                                      struct cdc_error *err)
-{
-    struct cdc_doc doc = {.arena = arena, .path = "shop.yaml"};
-    struct cdc_node *root;
-    struct cdc_capture *capture;
-    if (cdc_node_parse(&doc, cdc_slice_str(yaml), &root, err) != CDC_OK)
-        fail_msg("%s: %s", err->where, err->message);
-    return cdc_capture_read(&doc, &root->entries[0], &capture, err) == CDC_OK ? capture : NULL;
-}
 
 static const struct glob_row {
     const char *name, *pattern, *text;
@@ -109,7 +98,7 @@ static void test_match(void **state)
     const struct match_row *row = *state;
     struct cdc_arena *arena = cdc_arena_new(1 << 20);
     struct cdc_error err = {0};
-    struct cdc_capture *capture = read_rules(arena, RULES, &err);
+    struct cdc_capture *capture = read_rules(arena, RULES, NULL, &err);
     assert_non_null(capture);
     const struct cdc_rule *rule = cdc_capture_match(capture, row->schema, row->table);
     assert_int_equal(rule != NULL, row->where != NULL);
@@ -124,7 +113,7 @@ static void test_rules(void **state)
     struct cdc_arena *arena = cdc_arena_new(1 << 20);
     struct cdc_error err = {0};
     const struct cdc_rule *r;
-    assert_int_equal(cdc_capture_rules(read_rules(arena, RULES, &err), &r), 4);
+    assert_int_equal(cdc_capture_rules(read_rules(arena, RULES, NULL, &err), &r), 4);
     assert_true(r[0].skip);
     assert_int_equal(r[0].snapshot, CDC_SNAPSHOT_UNSET);
     assert_string_equal(r[1].tables, "public.users");
@@ -175,7 +164,7 @@ static void test_hash(void **state)
     char yaml[512];
     const struct cdc_rule *r;
     snprintf(yaml, sizeof yaml, "capture:\n- %s\n- %s\n", row->a, row->b);
-    assert_int_equal(cdc_capture_rules(read_rules(arena, yaml, &err), &r), 2);
+    assert_int_equal(cdc_capture_rules(read_rules(arena, yaml, NULL, &err), &r), 2);
     assert_int_equal(strlen(r[0].hash), 64);
     assert_int_equal(strspn(r[0].hash, "0123456789abcdef"), 64);
     assert_int_equal(strcmp(r[0].hash, r[1].hash) == 0, row->same);
@@ -189,11 +178,86 @@ static void test_hash_fixed(void **state)
     struct cdc_arena *arena = cdc_arena_new(1 << 20);
     struct cdc_error err = {0};
     const struct cdc_rule *r;
-    cdc_capture_rules(read_rules(arena, "capture: [{tables: public.*, snapshot: never}]", &err),
-                      &r);
+    cdc_capture_rules(
+        read_rules(arena, "capture: [{tables: public.*, snapshot: never}]", NULL, &err), &r);
     /* printf 'tables 8:public.*\nsnapshot never\n' | sha256sum */
     assert_string_equal(r[0].hash,
                         "045ff6097e323d4f59760a1f6643f160883046172e02b05703e30b9fc984828e");
+    cdc_arena_free(arena);
+}
+
+#define MESSAGES                                                                                   \
+    "capture:\n"                                                                                   \
+    "- {messages: [audit.debug, 'x*x'], skip: true}\n"                                             \
+    "- {tables: p.a, snapshot: never}\n"                                                           \
+    "- messages: ['audit.*', 'x?', '']\n"
+
+static const struct message_row {
+    const char *name, *yaml, *prefix;
+    bool taken;
+} messages[] = {
+    {"no entry", "capture: [{tables: p.a, snapshot: never}]", "a", false},
+    {"all", "capture: [{messages: ['*']}]", "a", true},
+    {"all takes the empty prefix", "capture: [{messages: ['*']}]", "", true},
+    {"by pattern", MESSAGES, "audit.log", true},
+    {"by the second pattern", MESSAGES, "xy", true},
+    {"the empty prefix", MESSAGES, "", true},
+    {"no match", MESSAGES, "other", false},
+    {"skipped before", MESSAGES, "audit.debug", false},
+    {"skipped by pattern", MESSAGES, "xx", false},
+    {"skip after is too late", "capture: [{messages: [a]}, {messages: ['*'], skip: true}]", "a",
+     true},
+    {"skipped, other", "capture: [{messages: [a]}, {messages: ['*'], skip: true}]", "b", false},
+};
+
+static void test_message(void **state)
+{
+    const struct message_row *row = *state;
+    struct cdc_arena *arena = cdc_arena_new(1 << 20);
+    struct cdc_error err = {0};
+    const struct cdc_capture *capture = read_rules(arena, row->yaml, NULL, &err);
+    assert_non_null(capture);
+    assert_int_equal(cdc_capture_message(capture, row->prefix), row->taken);
+    if (row->taken)
+        assert_true(cdc_capture_messages(capture));
+    cdc_arena_free(arena);
+}
+
+static void test_messages(void **state)
+{
+    (void)state;
+    struct cdc_arena *arena = cdc_arena_new(1 << 20);
+    struct cdc_error err = {0};
+    const struct cdc_rule *rules;
+    const struct cdc_capture *capture = read_rules(arena, MESSAGES, NULL, &err);
+    assert_int_equal(cdc_capture_rules(capture, &rules), 1);
+    assert_string_equal(rules[0].tables, "p.a");
+    capture = read_rules(arena, RULES, NULL, &err);
+    assert_false(cdc_capture_messages(capture));
+    capture = read_rules(arena, "capture: [{messages: [a], skip: true}]", NULL, &err);
+    assert_false(cdc_capture_messages(capture));
+    cdc_arena_free(arena);
+}
+
+/* What the later rules say beside their patterns. */
+static void test_more_rules(void **state)
+{
+    (void)state;
+    struct cdc_arena *arena = cdc_arena_new(1 << 20);
+    struct cdc_error err = {0};
+    const struct cdc_rule *r;
+    const char *yaml = "capture:\n"
+                       "- {tables: p.a, snapshot: never, insert_only: true, updated_at: at}\n"
+                       "- {tables: p.b, snapshot: never, logical_delete: {column: gone}}\n";
+    assert_int_equal(cdc_capture_rules(read_rules(arena, yaml, NULL, &err), &r), 2);
+    assert_true(r[0].insert_only);
+    assert_int_equal(r[0].deletes, CDC_DELETES_APPEND);
+    assert_string_equal(r[0].updated_at, "at");
+    assert_null(r[0].logical_delete);
+    assert_null(r[0].hash_key.p);
+    assert_false(r[1].insert_only);
+    assert_string_equal(r[1].logical_delete, "gone");
+    assert_null(r[1].updated_at);
     cdc_arena_free(arena);
 }
 
@@ -257,7 +321,7 @@ static void test_error(void **state)
     struct cdc_arena *arena = cdc_arena_new(1 << 20);
     struct cdc_error err = {0};
     char text[sizeof err.where + sizeof err.message + 2];
-    assert_null(read_rules(arena, row->yaml, &err));
+    assert_null(read_rules(arena, row->yaml, NULL, &err));
     assert_int_equal(err.action, CDC_CONFIG);
     snprintf(text, sizeof text, "%s: %s", err.where, err.message);
     assert_string_equal(text, row->error);
@@ -266,12 +330,15 @@ static void test_error(void **state)
 
 int main(void)
 {
-    struct CMUnitTest
-        tests[CM_COUNT(globs) + CM_COUNT(matches) + CM_COUNT(hashes) + CM_COUNT(errors) + 3];
+    struct CMUnitTest tests[CM_COUNT(globs) + CM_COUNT(matches) + CM_COUNT(hashes) +
+                            CM_COUNT(errors) + CM_COUNT(messages) + 5];
     struct CMUnitTest *to = CM_ROWS(tests, test_glob, globs);
     to = CM_ROWS(to, test_match, matches);
     to = CM_ROWS(to, test_hash, hashes);
+    to = CM_ROWS(to, test_message, messages);
     to = CM_ROWS(to, test_error, errors);
+    *to++ = (struct CMUnitTest)cmocka_unit_test(test_messages);
+    *to++ = (struct CMUnitTest)cmocka_unit_test(test_more_rules);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_glob_time);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_rules);
     *to = (struct CMUnitTest)cmocka_unit_test(test_hash_fixed);

@@ -42,6 +42,12 @@ static const struct cdc_option options[] = {
      .doc = "Choice."},
     {.name = "names", .type = CDC_OPT_LIST, .dflt = "[x, y]", .doc = "List."},
     {.name = "empty_list", .type = CDC_OPT_LIST, .doc = "List without default."},
+    {.name = "limits", .type = CDC_OPT_MAP, .min = 1, .max = 9, .doc = "Mapping of numbers."},
+    {.name = "policy",
+     .type = CDC_OPT_CHOICES,
+     .choices = "fail|string|null",
+     .dflt = "string",
+     .doc = "Choice for all, or for each."},
     {.name = "inner", .type = CDC_OPT_SECTION, .section = inner, .doc = "Section."},
     {.name = "strict", .type = CDC_OPT_SECTION, .section = strict, .doc = "Section."},
     {0},
@@ -67,6 +73,18 @@ static void show(const struct cdc_section *sec, const char *name, char *to, size
         for (size_t i = 0, n = cdc_get_list(sec, name, &list); i < n; i++)
             snprintf(to + strlen(to), cap - strlen(to), "<%s>", list[i]);
         break;
+    case CDC_OPT_CHOICES:
+    case CDC_OPT_MAP: {
+        const struct cdc_pair *pairs;
+        size_t n = cdc_get_map(sec, name, &pairs);
+        *to = 0;
+        if (opt->type == CDC_OPT_CHOICES)
+            snprintf(to, cap, "%d", cdc_get_choice(sec, name));
+        for (size_t i = 0; i < n; i++)
+            snprintf(to + strlen(to), cap - strlen(to), "<%s=%lld>", pairs[i].name,
+                     (long long)pairs[i].number);
+        break;
+    }
     case CDC_OPT_SECTION: {
         const struct cdc_section *sub = cdc_get_section(sec, name);
         if (!sub)
@@ -125,6 +143,14 @@ static const struct value_row {
     {"list empty", "names: []", "names", ""},
     {"list default", "", "names", "<x><y>"},
     {"list without default", "", "empty_list", ""},
+    {"map", "limits: {b: 9, 'a c': 1}", "limits", "<b=9><a c=1>"},
+    {"map empty", "limits: {}", "limits", ""},
+    {"map without default", "", "limits", ""},
+    {"choices, one for all", "policy: null", "policy", "2"},
+    {"choices default", "", "policy", "1"},
+    {"choices, a mapping beside the default", "policy: {b: null, '*': fail}", "policy",
+     "1<b=2><*=0>"},
+    {"choices, an empty mapping", "policy: {}", "policy", "1"},
     {"section", "inner: {depth: 5}", "inner", "5"},
     {"section empty", "inner: {}", "inner", "3"},
     {"section default", "", "inner", "3"},
@@ -162,7 +188,7 @@ static const struct error_row {
      "test.yaml:1: unknown option \"pass\"; did you mean \"password\"?"},
     {"unknown, nothing near", "frobnicate: 1",
      "test.yaml:1: unknown option \"frobnicate\"; known are: text, bare, password, pin, count, "
-     "free, on, size, interval, codec, names, empty_list, inner, strict"},
+     "free, on, size, interval, codec, names, empty_list, limits, policy, inner, strict"},
     {"unknown in a section", "inner:\n  dept: 1",
      "test.yaml:2: unknown option \"dept\" in inner; did you mean \"depth\"?"},
     {"required in a section", "on: true\nstrict: {}",
@@ -216,6 +242,23 @@ static const struct error_row {
      "test.yaml:1: codec: \"snappy\" is not one of null, deflate, zstandard"},
     {"choice with the bar", "codec: null|deflate",
      "test.yaml:1: codec: \"null|deflate\" is not one of null, deflate, zstandard"},
+    {"value for a map", "limits: 3", "test.yaml:1: limits: a mapping is wanted, like {a: 1}"},
+    {"list for a map", "limits:\n  [a]", "test.yaml:2: limits: a mapping is wanted, like {a: 1}"},
+    {"nothing for a map", "limits:", "test.yaml:1: limits: a mapping is wanted, like {a: 1}"},
+    {"map, too small", "limits: {a: 1, b: 0}",
+     "test.yaml:1: limits.b: 0 is too small: 1 is the least"},
+    {"map, too large", "limits:\n  a: 10", "test.yaml:2: limits.a: 10 is too large: 9 is the most"},
+    {"map, no number", "limits: {a: 1x}", "test.yaml:1: limits.a: \"1x\" is no whole number"},
+    {"map in a map", "limits: {a: {b: 1}}",
+     "test.yaml:1: limits.a: a single value is wanted, not a mapping"},
+    {"map, nothing for a value", "limits: {a: }",
+     "test.yaml:1: limits.a: no value is given: write one, or leave the option out"},
+    {"choices, none of them", "policy: strin",
+     "test.yaml:1: policy: \"strin\" is not one of fail, string, null; did you mean \"string\"?"},
+    {"choices, none of them in a mapping", "policy:\n  a: fail\n  b: x",
+     "test.yaml:3: policy.b: \"x\" is not one of fail, string, null"},
+    {"choices, a list", "policy: [fail]",
+     "test.yaml:1: policy: a single value is wanted, not a list"},
     {"secret of the wrong type", "pin: hunter2", "test.yaml:1: pin: \"***\" is no whole number"},
     {"secret out of range", "pin: 4711", "test.yaml:1: pin: *** is too large: 99 is the most"},
     {"not a mapping", "[a]", "test.yaml:1: a mapping is wanted"},

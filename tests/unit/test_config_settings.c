@@ -10,6 +10,8 @@
 #define SOURCE  "source: {type: example}\n"
 #define CAPTURE "capture: [{tables: example.*, snapshot: never}]\n"
 #define SINK    "sink: {type: null}\n"
+#define HASHING "capture: [{tables: example.*, snapshot: never, columns: {hash: [word]}}]\n"
+#define SHORT   "0123456789abcde"
 #define REST    SOURCE CAPTURE SINK
 #define SECRET  "hunter2-XYZZY"
 
@@ -77,6 +79,22 @@ static const struct row {
     {"log level", "name: shop\nlog:\n  level: warning\n" REST,
      "shop.yaml:3: log.level: \"warning\" is not one of error, warn, info, debug; did you mean "
      "\"warn\"?"},
+    {"secrets", "name: shop\nsecrets: {hash: 0123456789abcdef}\n" REST, NULL},
+    {"secrets, nothing in it", "name: shop\nsecrets: {}\n" REST, NULL},
+    {"secrets, nothing for the key", "name: shop\nsecrets:\n  hash:\n" REST,
+     "shop.yaml:3: secrets.hash: no value is given: write one, or leave the option out"},
+    {"secrets, key too short", "name: shop\nsecrets:\n  hash: " SHORT "\n" REST,
+     "shop.yaml:3: secrets.hash: too short to keep what is hashed from being guessed: at least 16 "
+     "bytes are wanted (`openssl rand -hex 32` makes some)"},
+    {"secrets, key empty", "name: shop\nsecrets: {hash: ''}\n" REST,
+     "shop.yaml:2: secrets.hash: too short to keep*"},
+    {"secrets misspelt", "name: shop\nsecrets: {hsah: 0123456789abcdef}\n" REST,
+     "shop.yaml:2: unknown option \"hsah\" in secrets; did you mean \"hash\"?"},
+    {"hash without secret", "name: shop\n" SOURCE HASHING SINK,
+     "shop.yaml:3: columns.hash needs a secret: write `secrets: {hash: ...}` at the top of*"},
+    {"hash with the secret behind it",
+     "name: shop\n" SOURCE HASHING SINK "secrets: {hash: '${env:T_NUMBER}${env:T_NUMBER}'}\n",
+     NULL},
     {"snapshot", "name: shop\n" SOURCE "capture:\n  - tables: example.*\n" SINK,
      "shop.yaml:4: the capture rule for \"example.*\" needs `snapshot: never`: this version has no "
      "snapshots.*"},
@@ -201,6 +219,10 @@ static const char hidden_yaml[] = "name: ${env:T_NAME}\n"
                                   "capture:\n"
                                   "  - tables: example.${env:T_SECRET}\n"
                                   "    key: [a, '${env:T_SECRET}', \"${env:T_SECRET}\"]\n"
+                                  "    columns: {mask: ['${env:T_SECRET}'], hash: "
+                                  "[\"${env:T_SECRET}\"], truncate: {a: '${env:T_SECRET}'}}\n"
+                                  "    on_invalid: {'${env:T_SECRET}': '${env:T_SECRET}'}\n"
+                                  "    updated_at: ${env:T_SECRET}\n"
                                   "    deletes: ${env:T_SECRET}\n"
                                   "    snapshot: ${env:T_SECRET}\n"
                                   "  - {tables: '${env:T_SECRET}', skip: ${env:T_NAME}}\n"
@@ -208,6 +230,7 @@ static const char hidden_yaml[] = "name: ${env:T_NAME}\n"
                                   "memory: ${env:T_SECRET}\n"
                                   "registry: {id_base: '${env:T_SECRET}'}\n"
                                   "log: {level: '${env:T_SECRET}', format: '${env:T_SECRET}'}\n"
+                                  "secrets: {hash: '${env:T_SECRET}'}\n"
                                   "replica:\n"
                                   "  path: ${env:T_SECRET}\n";
 
@@ -285,6 +308,23 @@ static const struct hidden_row {
      "name: shop\n" SOURCE "capture: [{tables: a.b, snapshot: never, key: ['${env:T_SECRET}', "
      "'${env:T_SECRET}']}]\n" SINK,
      "key: names the column \"***\" twice"},
+    {"key excluded",
+     "name: shop\n" SOURCE "capture: [{tables: a.b, snapshot: never, key: ['${env:T_SECRET}'], "
+     "columns: {exclude: ['${env:T_SECRET}']}}]\n" SINK,
+     "columns.exclude: \"***\" takes the key column \"***\", and without its values rows cannot be "
+     "told apart: hash it, or choose other columns by `key:`"},
+    {"column in two acts",
+     "name: shop\n" SOURCE "capture: [{tables: a.b, snapshot: never, columns: {mask: "
+     "['${env:T_SECRET}'], exclude: ['${env:T_SECRET}']}}]\n" SINK,
+     "column \"***\" is in both columns.exclude and columns.mask: only one can be done with it"},
+    {"updated_at masked",
+     "name: shop\n" SOURCE "capture: [{tables: a.b, snapshot: never, updated_at: "
+     "'${env:T_SECRET}', columns: {mask: ['${env:T_SECRET}']}}]\n" SINK,
+     "updated_at: the values of \"***\" would be in __source_updated_at, but columns.mask (line 3) "
+     "hides them"},
+    {"secrets too short", "name: shop\nsecrets: {hash: '${env:T_SECRET}'}\n" REST,
+     "secrets.hash: too short to keep what is hashed from being guessed: at least 16 bytes are "
+     "wanted (`openssl rand -hex 32` makes some)"},
     {"bool", "name: shop\n" SOURCE "capture: [{tables: a.b, skip: '${env:T_SECRET}'}]\n" SINK,
      "capture.skip: \"***\" is neither true nor false"},
 };
@@ -296,6 +336,7 @@ static void test_hidden(void **state)
     struct cdc_error err = {0};
     assert_int_equal(parse(row->yaml, strlen(row->yaml), &set, &err), CDC_FAIL);
     assert_string_equal(err.message, row->error);
+    assert_null(strstr(err.message, SECRET));
 }
 
 static int setup(void **state)

@@ -94,7 +94,7 @@ static const struct row rows[] = {
      {"{\"id\":1,\"a-b\":null,\"price\":null,\"ns\":null," LIVE("c") LISTS("null", "[\"price\"]", "null")}, 0, NULL},
     {"invalid and unchanged", 'u', 0, CDC_INVALID_NULL, {NUL}, {ID(1), UNCHANGED, INVALID, NUL},
      {"{\"id\":1,\"a-b\":null,\"price\":null,\"ns\":null," LIVE("u") LISTS("[\"a-b\"]", "[\"price\"]", "null")}, 0, NULL},
-    {"invalid refused", 'c', 0, CDC_INVALID_FAIL, {NUL}, {ID(1), INVALID, NUL, NUL}, {0}, CDC_OPERATOR, "on_invalid: null"},
+    {"invalid refused", 'c', 0, CDC_INVALID_FAIL, {NUL}, {ID(1), INVALID, NUL, NUL}, {0}, CDC_OPERATOR, "on_invalid: {a-b: null}"},
     {"invalid refused by name", 'c', 0, CDC_INVALID_FAIL, {NUL}, {ID(1), NUL, INVALID, NUL}, {0}, CDC_OPERATOR, "public.t.price (numeric(4,2))"},
     {"invalid key refused, whatever the policy", 'c', 0, CDC_INVALID_NULL, {NUL}, {INVALID, NUL, NUL, NUL}, {0}, CDC_OPERATOR, "public.t.id (integer) is part of the key"},
     {"key above 32 bits", 'c', 0, CDC_INVALID_NULL, {NUL}, {ID(1LL << 31), NUL, NUL, NUL}, {0}, CDC_OPERATOR, "part of the key"},

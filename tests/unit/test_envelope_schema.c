@@ -5,10 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "avro/check.h"
-#include "avro_cells.h"
-#include "avro_mem.h"
-#include "cm.h"
+#include "envelope_kit.h"
 
 /* clang-format off */
 static const struct cdc_column sample[] = {
@@ -30,6 +27,24 @@ static const struct cdc_column sample[] = {
     {.name = "parts", .type = "numeric(4,1)[]", .kind = CDC_ARRAY, .item = CDC_DECIMAL, .precision = 4, .scale = 1, .nullable = true},
     {.name = "when", .type = "timestamp without time zone[]", .kind = CDC_ARRAY, .item = CDC_TIMESTAMP, .nullable = true},
 };
+
+/* One column for each thing that a rule can do. */
+#define RULES "columns: {exclude: [password_hash], hash: [id, email], mask: [phone, pin], truncate: {bio: 200}}, " \
+              "on_invalid: {born: string, limits: string, seen: \"null\"}, " \
+              "logical_delete: {column: deleted_at}, updated_at: updated_at"
+static const struct cdc_column ruled[] = {
+    {.name = "id", .type = "bigint", .kind = CDC_INT, .bits = 64, .key = 1, .dflt = "nextval('users_id_seq'::regclass)"},
+    {.name = "email", .type = "citext", .kind = CDC_TEXT, .dflt = "'nobody@example.org'::citext"},
+    {.name = "password_hash", .type = "text", .kind = CDC_TEXT, .dflt = "'secret'::text"},
+    {.name = "phone", .type = "text", .kind = CDC_TEXT, .nullable = true, .dflt = "'secret'::text"},
+    {.name = "pin", .type = "integer", .kind = CDC_INT, .bits = 32, .nullable = true},
+    {.name = "bio", .type = "text", .kind = CDC_TEXT, .nullable = true},
+    {.name = "born", .type = "date", .kind = CDC_DATE, .nullable = true, .dflt = "'-infinity'::date"},
+    {.name = "limits", .type = "numeric(8,2)[]", .kind = CDC_ARRAY, .item = CDC_DECIMAL, .precision = 8, .scale = 2, .nullable = true},
+    {.name = "seen", .type = "timestamp with time zone", .kind = CDC_TIMESTAMPTZ, .nullable = true},
+    {.name = "updated_at", .type = "timestamp with time zone", .kind = CDC_TIMESTAMPTZ},
+    {.name = "deleted_at", .type = "timestamp with time zone", .kind = CDC_TIMESTAMPTZ, .nullable = true},
+};
 /* clang-format on */
 
 static struct cdc_table *table_of(const char *name, const struct cdc_column *cols, size_t n)
@@ -48,9 +63,8 @@ static struct cdc_table *table_of(const char *name, const struct cdc_column *col
 typedef int text_of(const char *, const struct cdc_table *, struct cdc_buf *, struct cdc_error *);
 
 /* UPDATE_GOLDEN=1 in the environment writes the file; the change is then seen in its diff. */
-static void compare(text_of *make, const char *path)
+static void compare(const struct cdc_table *tab, text_of *make, const char *path)
 {
-    struct cdc_table *tab = table_of("orders-2024", sample, sizeof sample / sizeof *sample);
     struct cdc_buf text = CDC_BUF(1 << 20), again = CDC_BUF(1 << 20);
     char golden[16384];
     assert_int_equal(make("shop", tab, &text, NULL), CDC_OK);
@@ -73,19 +87,56 @@ static void compare(text_of *make, const char *path)
     assert_string_equal(cdc_buf_cstr(&text), golden);
     cdc_buf_done(&text);
     cdc_buf_done(&again);
+}
+
+/* Neither the schema nor the checkpoint holds the default of a hidden column. */
+static void no_secret(const struct cdc_table *tab)
+{
+    struct cdc_buf text = CDC_BUF(1 << 20);
+    assert_int_equal(cdc_table_state(tab, &text), CDC_OK);
+    assert_int_equal(cdc_row_schema_text("shop", tab, &text, NULL), CDC_OK);
+    assert_null(strstr(cdc_buf_cstr(&text), "secret"));
+    assert_non_null(strstr(cdc_buf_cstr(&text), "'-infinity'::date"));
+    cdc_buf_done(&text);
+}
+
+static void golden_sample(void **state)
+{
+    (void)state;
+    struct cdc_table *tab = table_of("orders-2024", sample, sizeof sample / sizeof *sample);
+    compare(tab, cdc_row_schema_text, "schemas/row.sample.avsc");
+    compare(tab, cdc_row_key_schema_text, "schemas/row.sample.key.avsc");
     cdc_table_unref(tab);
 }
 
-static void golden_row(void **state)
+static void golden_rules(void **state)
 {
     (void)state;
-    compare(cdc_row_schema_text, "schemas/row.sample.avsc");
+    struct kit kit;
+    kit_rule(&kit, RULES);
+    kit_table(&kit, ruled, sizeof ruled / sizeof *ruled);
+    compare(kit.tab, cdc_row_schema_text, "schemas/row.rules.avsc");
+    compare(kit.tab, cdc_row_key_schema_text, "schemas/row.rules.key.avsc");
+    no_secret(kit.tab);
+    kit_down(&kit);
 }
 
-static void golden_key(void **state)
+/* Columns left out are in nobody's way. */
+static void left_out(void **state)
 {
     (void)state;
-    compare(cdc_row_key_schema_text, "schemas/row.sample.key.avsc");
+    struct kit kit;
+    struct cdc_error err = {.message = ""};
+    const struct cdc_column cols[] = {COL("a-b", "text", CDC_TEXT, .key = 1),
+                                      COL("a_b", "text", CDC_TEXT, .bits = 0),
+                                      COL("__seq", "text", CDC_TEXT, .bits = 0)};
+    kit_up(&kit, "columns: {exclude: [a_b, __seq]}", cols, 3);
+    kit_down(&kit);
+    kit_rule(&kit, "columns: {exclude: [a_b], mask: [__seq]}");
+    kit_table(&kit, cols, 3);
+    assert_int_equal(kit_plan(&kit, &err), CDC_FAIL);
+    assert_non_null(strstr(err.message, "our own column __seq"));
+    kit_down(&kit);
 }
 
 /* The parser gives back the source's names, and which timestamp has a zone. */
@@ -180,11 +231,10 @@ static void no_type(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[N + 4] = {
-        [N] = cmocka_unit_test(golden_row),
-        [N + 1] = cmocka_unit_test(golden_key),
-        [N + 2] = cmocka_unit_test(read_back),
-        [N + 3] = cmocka_unit_test(no_type),
+    struct CMUnitTest tests[N + 5] = {
+        [N] = cmocka_unit_test(golden_sample), [N + 1] = cmocka_unit_test(golden_rules),
+        [N + 2] = cmocka_unit_test(read_back), [N + 3] = cmocka_unit_test(no_type),
+        [N + 4] = cmocka_unit_test(left_out),
     };
     for (size_t i = 0; i < N; i++)
         tests[i] =

@@ -53,6 +53,39 @@ static const struct apply_row soft_rows[] = {
     {"snapshot row revives", SOFT "d 4.1 1 ~ ~ | r 4.s2 1 x 11", "1,x,11"},
 };
 
+/* A logical delete is an update of a row that is still there. */
+static const struct apply_row logical_rows[] = {
+    {"logical delete", SOFT "c 1.1 1 x 10 | u 2.1 1 x 11 !logical", "1,x,11 !logical@2"},
+    {"logical: born deleted", SOFT "c 1.1 1 x 10 !logical", "1,x,10 !logical@1"},
+    {"logical: read by a snapshot", SOFT "r 1.s1 1 x 10 !logical", "1,x,10 !logical@1"},
+    {"logical: another update later", SOFT "c 1.1 1 x 10 !logical | u 2.1 1 y 10 !logical",
+     "1,y,10 !logical@2"},
+    {"logical: revival", SOFT "c 1.1 1 x 10 !logical | u 2.1 1 x 11", "1,x,11"},
+    {"logical: revival keeps unsent values", SOFT "c 1.1 1 x 10 !logical | u 2.1 1 ~ 11", "1,x,11"},
+    {"logical: unsent values stay", SOFT "c 1.1 1 x 10 | u 2.1 1 ~ 11 !logical",
+     "1,x,11 !logical@2"},
+    {"logical, then deleted", SOFT "c 1.1 1 x 10 !logical | d 2.1 1 ~ ~", "1,x,10 !delete@2"},
+    {"logical, deleted, inserted again", SOFT "c 1.1 1 x 10 !logical | d 2.1 1 ~ ~ | c 3.1 1 y 11",
+     "1,y,11"},
+    {"logical, then truncated", SOFT "c 1.1 1 x 10 !logical | t 2.1", "1,x,10 !truncate@2"},
+    {"logical, older than a truncate", SOFT "t 3.1 | c 1.1 1 x 10 !logical", "1,x,10 !truncate@3"},
+    {"logical: replay of it after the revival",
+     SOFT "c 1.1 1 x 10 | u 2.1 1 x 10 !logical | u 3.1 1 x 12 | u 2.1 1 x 10 !logical", "1,x,12"},
+    {"logical: its key changes",
+     SOFT "c 1.1 1 x 10 !logical | d 2.1 1 ~ ~ !key_change; c 2.1 2 ~ 11 !logical <1",
+     "1,x,10 !key_change@2 | 2,x,11 !logical@2"},
+    {"logical: swapped with another in one statement",
+     SOFT "c 1.1 1 x 10; c 1.2 2 y 20 !logical | d 2.1 1 x 10 !key_change; c 2.1 2 x 10 <1;"
+          "d 2.2 2 y 20 !key_change; c 2.2 1 y 20 !logical <2",
+     "1,y,20 !logical@2 | 2,x,10"},
+    {"hard: a logical delete removes nothing", HARD "c 1.1 1 x 10 | u 2.1 1 x 11 !logical",
+     "1,x,11 !logical@2"},
+    {"hard: logical, then deleted", HARD "c 1.1 1 x 10 !logical; c 1.2 2 y 20 | d 2.1 1 ~ ~",
+     "2,y,20"},
+    {"append: every record", APPEND "c 1.1 1 x 10 | u 2.1 1 x 11 !logical | u 3.1 1 x 11",
+     "1,x,10 | 1,x,11 !logical@2 | 1,x,11"},
+};
+
 static const struct apply_row range_rows[] = {
     {"truncate", SOFT "c 1.1 1 x 10; c 1.2 2 y 20 | t 2.1",
      "1,x,10 !truncate@2 | 2,y,20 !truncate@2"},
@@ -252,6 +285,7 @@ int main(void)
 {
     struct CMUnitTest tests[128], *end = tests;
     end = CM_ROWS(end, test_apply, soft_rows);
+    end = CM_ROWS(end, test_apply, logical_rows);
     end = CM_ROWS(end, test_apply, range_rows);
     end = CM_ROWS(end, test_apply, key_rows);
     end = CM_ROWS(end, test_apply, mode_rows);

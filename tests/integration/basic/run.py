@@ -67,7 +67,6 @@ TYPES = {
     "numeric(8,3)[]": ["{1.500,-2.125}"],
     "bool[]": ["{t,f,NULL}"],
     "date[]": ["{2024-02-29}"],
-    "typ.mood[]": ["{sad,NULL}"],
 }
 OTHER = "create schema typ; create type typ.mood as enum ('sad', 'very happy'); " \
         "create domain typ.positive as int check (value > 0); create domain typ.price as numeric(8,2); " \

@@ -1,11 +1,12 @@
 # sidestream: one Makefile, read from top to bottom. `make help` lists the targets.
 #
 # Variables for the command line: CC, CFLAGS, SANITIZE (address,undefined | thread), WERROR=0, BUILD,
-# PREFIX, DESTDIR, MODULES (folders to build), ONLY (unit tests to run: "avro_* base").
+# PREFIX, SYSCONFDIR, DESTDIR, LDFLAGS, MODULES (folders to build), ONLY (unit tests to run: "avro_* base").
 
 VERSION  := 0.1.0
 CC       := gcc
 PREFIX   ?= /usr/local
+SYSCONFDIR ?= /etc
 SANITIZE ?=
 WERROR   ?= 1
 comma    := ,
@@ -36,7 +37,7 @@ LIVE  := $(wildcard tests/live/test_*.c)
 FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
 
 
-.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo test torture bench lint format docs install uninstall clean FORCE
+.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo test torture bench lint format docs install uninstall deb clean FORCE
 all: libraries $(BUILD)/sidestream ## builds build/release/sidestream
 
 help: ## this list
@@ -56,7 +57,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 $(BUILD)/sidestream: $(BUILD)/core/cli/main.o $(OBJ)
-	$(CC) -o $@ $^ $(LDLIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 TESTS := $(UNIT) $(LIVE) $(wildcard tests/compat/*.c)
 $(TESTS:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ) $(TESTO)
@@ -101,11 +102,30 @@ format: ## clang-format-14 over the tree
 docs: all ## docs/configuration.md from the option tables
 	$(BUILD)/sidestream docs configuration >docs/configuration.md
 
-install: all ## PREFIX (/usr/local), DESTDIR
-	install -D -m 755 $(BUILD)/sidestream $(DESTDIR)$(PREFIX)/bin/sidestream
+$(BUILD)/sidestream.1: $(BUILD)/sidestream packaging/manpage.sh
+	packaging/manpage.sh $< >$@.tmp && mv $@.tmp $@
 
-uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/sidestream
+# Files of the installed tree, but for the two that are made: where they go, whence they come.
+DOCDIR := $(PREFIX)/share/doc/sidestream
+DOCS   := README.md $(wildcard docs/*.md) packaging/copyright
+
+install: all $(BUILD)/sidestream.1 ## program, unit, man page, docs, example; PREFIX (/usr/local), SYSCONFDIR, DESTDIR
+	install -D -m 755 $(BUILD)/sidestream $(DESTDIR)$(PREFIX)/bin/sidestream
+	install -D -m 644 $(BUILD)/sidestream.1 $(DESTDIR)$(PREFIX)/share/man/man1/sidestream.1
+	install -d $(DESTDIR)$(DOCDIR) $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
+	install -D -m 644 packaging/example.yaml $(DESTDIR)$(SYSCONFDIR)/sidestream/example.yaml
+	sed 's:/usr/bin/:$(PREFIX)/bin/:; s:/etc/sidestream:$(SYSCONFDIR)/sidestream:; s:/usr/share/doc/sidestream:$(DOCDIR):' \
+	  packaging/sidestream@.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/sidestream@.service
+
+uninstall: ## what install put there; configurations and data stay
+	rm -f $(DESTDIR)$(PREFIX)/bin/sidestream $(DESTDIR)$(PREFIX)/share/man/man1/sidestream.1 \
+	  $(DESTDIR)$(PREFIX)/lib/systemd/system/sidestream@.service $(DESTDIR)$(SYSCONFDIR)/sidestream/example.yaml
+	rm -rf $(DESTDIR)$(DOCDIR)
+	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SYSCONFDIR)/sidestream
+
+deb: ## build/deb/sidestream_VERSION_ARCH.deb, for the Debian it is built on
+	packaging/deb.sh $(VERSION)
 
 clean: ## removes build/
 	rm -rf build

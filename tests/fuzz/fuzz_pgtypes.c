@@ -69,9 +69,9 @@ static void check_scalar(const struct cdc_column *col, enum cdc_kind kind,
 
 static void check_hstore(struct cdc_slice text, const struct cdc_value *val)
 {
-    if (val->p == text.p || !is_ascii(val->p, val->len))
+    if (val->p == text.p || !is_ascii(text.p, text.len))
         return; /* JSON as it came; or text that the server never sends */
-    json_t *json = json_loadb((const char *)val->p, val->len, JSON_ALLOW_NUL, NULL);
+    json_t *json = json_loadb((const char *)val->p, val->len, 0, NULL);
     must(json_is_object(json));
     json_decref(json);
 }

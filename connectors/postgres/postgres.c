@@ -354,6 +354,7 @@ const struct cdc_source_ops cdc_source_postgres = {
     .keepalive = pgs_keepalive,
     .ack = pgs_ack,
     .drop = pgs_drop,
+    .propose = pgs_propose,
     .wake = pgs_wake,
     .close = pgs_close,
     .view = &pgs_view,

@@ -6,6 +6,7 @@
  *   slot.c         the slot: look, verify against the checkpoint, create, drop
  *   publication.c  the publication: which tables, joining under lock, the look every minute
  *   preflight.c    `check` and `drop`
+ *   propose*.c     `init`
  *   stream.c       CopyBoth: reading, status, idle positions, the one deadline
  *   apply.c        messages -> changes
  *   messages.c     logical messages -> changes of a table of their own
@@ -253,6 +254,9 @@ int pgs_drop(const struct cdc_config *cfg, struct cdc_report *report, struct cdc
 /* preflight_rules.c: what the capture rules do to each table. */
 CDC_CHECK int pgs_check_rules(struct pgs_server *srv, const struct pgs_tables *tabs,
                               struct cdc_report *report, struct cdc_error *err);
+
+/* propose.c */
+int pgs_propose(const char *url, struct cdc_buf *ret, struct cdc_error *err);
 
 /* stream.c */
 CDC_CHECK int pgs_stream_start(struct pgs_source *src, struct cdc_error *err);

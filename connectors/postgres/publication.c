@@ -425,9 +425,10 @@ static int suits(struct pgs_server *srv, enum pgs_pub which, const struct pgs_pu
     const char *name = srv->pubs[which];
     if (!pub->right)
         return cdc_fail(err, CDC_OPERATOR, "postgres",
-                        "publication %s does not publish just %s: ALTER PUBLICATION \"%s\" SET "
-                        "(publish = '%s');",
-                        name, pgs_publication_ops(which), name, pgs_publication_ops(which));
+                        "publication %s %s: ALTER PUBLICATION \"%s\" SET (publish = '%s');", name,
+                        which == PGS_PUB_ALL ? "leaves out some operations"
+                                             : "is not of inserts and truncates alone",
+                        name, pgs_publication_ops(which));
     if (pub->via_root == srv->leaf && has_partitioned(srv)) /* plain tables do not care */
         return cdc_fail(
             err, CDC_OPERATOR, "postgres",

@@ -418,10 +418,10 @@ static int apply_keyed(struct work *w, struct cdc_error *err)
     return w->tab->deletes == CDC_DELETES_HARD ? apply_hard(w, err) : apply_soft(w, err);
 }
 
-static void put_not_gone(struct cdc_buf *sql, const struct rep_table *tab)
+void rep_put_exists(struct cdc_buf *sql, const struct rep_table *tab)
 {
     int reason = tab->meta[CDC_META_DELETE_REASON];
-    cdc_buf_str(sql, " AND (NOT ");
+    cdc_buf_str(sql, "(NOT ");
     rep_put_name(sql, tab->cols[tab->meta[CDC_META_DELETED]].name);
     if (reason >= 0) {
         cdc_buf_str(sql, " OR ");
@@ -458,8 +458,10 @@ int rep_range_apply(struct cdc_replica *rep, const struct rep_table *tab, struct
     cdc_buf_str(sql, " WHERE ");
     rep_put_name(sql, tab->cols[tab->meta[CDC_META_SEQ]].name);
     cdc_buf_str(sql, "<?1");
-    if (!hard)
-        put_not_gone(sql, tab);
+    if (!hard) {
+        cdc_buf_str(sql, " AND ");
+        rep_put_exists(sql, tab);
+    }
     return rep_run(rep, cdc_buf_cstr(sql), params, n, err);
 }
 

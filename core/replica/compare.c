@@ -17,7 +17,7 @@
 
 #define SEEN "_sidestream_seen"
 
-enum { AT_ROWID, AT_DELETED, AT_UNKNOWN, AT_FIRST };
+enum { AT_ROWID, AT_EXISTS, AT_DELETED, AT_UNKNOWN, AT_FIRST };
 
 struct cdc_compare {
     struct cdc_replica *rep;
@@ -87,6 +87,8 @@ static const char *find_sql(struct cdc_compare *cmp)
     int unknown = tab->meta[CDC_META_UNCHANGED];
     cdc_buf_reset(sql);
     cdc_buf_printf(sql, "SELECT %s,", cmp->rowid);
+    rep_put_exists(sql, tab);
+    cdc_buf_str(sql, ",");
     rep_put_name(sql, tab->cols[tab->meta[CDC_META_DELETED]].name);
     cdc_buf_str(sql, ",");
     if (unknown < 0)
@@ -117,8 +119,8 @@ static const char *rest_sql(struct cdc_compare *cmp)
     }
     cdc_buf_str(sql, " FROM ");
     rep_put_name(sql, tab->name);
-    cdc_buf_str(sql, " WHERE NOT ");
-    rep_put_name(sql, tab->cols[tab->meta[CDC_META_DELETED]].name);
+    cdc_buf_str(sql, " WHERE ");
+    rep_put_exists(sql, tab);
     cdc_buf_printf(sql, " AND %s NOT IN (SELECT id FROM " SEEN ")", cmp->rowid);
     return cdc_buf_cstr(sql);
 }
@@ -237,18 +239,17 @@ static void compare_columns(struct cdc_compare *cmp, struct cdc_compared_row *re
     json_decref(unknown);
 }
 
-/* The row is there, perhaps as a deleted one. */
-static void judge(struct cdc_compare *cmp, bool deleted, bool key_only,
+/* The row is there, perhaps as a deleted one. A logical delete leaves it at the source. */
+static void judge(struct cdc_compare *cmp, const struct cdc_value *values, bool key_only,
                   struct cdc_compared_row *ret)
 {
-    bool here_deleted = sqlite3_column_int(cmp->find, AT_DELETED);
-    if (here_deleted && !deleted) {
+    if (!sqlite3_column_int(cmp->find, AT_EXISTS)) {
         ret->verdict = CDC_COMPARED_MISSING;
         return;
     }
     if (!key_only)
         compare_columns(cmp, ret);
-    if (here_deleted != deleted)
+    if (!key_only && is_deleted(cmp, values) != (bool)sqlite3_column_int(cmp->find, AT_DELETED))
         cmp->columns[ret->n++] = cmp->schema->cols[cmp->schema->meta[CDC_META_DELETED]].name;
     ret->verdict = ret->n ? CDC_COMPARED_DIFFERS : CDC_COMPARED_EQUAL;
 }
@@ -256,7 +257,6 @@ static void judge(struct cdc_compare *cmp, bool deleted, bool key_only,
 int cdc_compare_row(struct cdc_compare *cmp, const struct cdc_value *values, bool key_only,
                     struct cdc_compared_row *ret, struct cdc_error *err)
 {
-    bool deleted = is_deleted(cmp, values);
     bool emptied = cmp->tab && cmp->tab->range.seq[0];
     *ret = (struct cdc_compared_row){.columns = cmp->columns};
     if (cmp->tab && bind(cmp, values, err))
@@ -265,10 +265,10 @@ int cdc_compare_row(struct cdc_compare *cmp, const struct cdc_value *values, boo
     int status = CDC_OK;
     if (rc == SQLITE_ROW) {
         status = mark(cmp, err);
-        judge(cmp, deleted, key_only, ret);
+        judge(cmp, values, key_only, ret);
     } else if (rc != SQLITE_DONE) {
         status = rep_fail(cmp->rep, err, "cannot look up a row");
-    } else if (!deleted) {
+    } else {
         ret->verdict = emptied ? CDC_COMPARED_MISSING : CDC_COMPARED_NEVER;
     }
     if (cmp->find)

@@ -44,10 +44,10 @@ struct cdc_compare;
 CDC_CHECK int cdc_compare_begin(struct cdc_replica *rep, const char *table,
                                 const struct cdc_row_schema *schema, struct cdc_compare **ret,
                                 struct cdc_error *err);
-/* One row, alive or marked as deleted (`__deleted`). key_only: its other columns are not known. */
+/* One row, perhaps deleted logically (`__deleted`). key_only: nothing else of it is known. */
 CDC_CHECK int cdc_compare_row(struct cdc_compare *cmp, const struct cdc_value *values,
                               bool key_only, struct cdc_compared_row *ret, struct cdc_error *err);
-/* The next live row of the replica that no compared row had the key of: appends its key as JSON. */
+/* The next row that exists here and no compared row had the key of: appends its key as JSON. */
 CDC_CHECK int cdc_compare_rest(struct cdc_compare *cmp, struct cdc_buf *key, struct cdc_error *err);
 void cdc_compare_free(struct cdc_compare *cmp); /* NULL is fine */
 

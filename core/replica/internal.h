@@ -112,6 +112,8 @@ void rep_put_key(struct cdc_buf *sql, const struct rep_table *tab, int first);
 /* compare.c: a value as JSON; kind BOOL makes true and false of a number */
 void rep_put_json(struct cdc_buf *buf, sqlite3_stmt *stmt, int at, enum cdc_kind kind);
 
+/* apply.c: "the row exists at the source": alive, or deleted logically alone */
+void rep_put_exists(struct cdc_buf *sql, const struct rep_table *tab);
 /* apply.c: marks or removes (hard) all rows below the table's range delete */
 int rep_range_apply(struct cdc_replica *rep, const struct rep_table *tab, struct cdc_error *err);
 

@@ -62,6 +62,7 @@ CDC_CHECK int ver_nap(const struct ver_run *run, int64_t until_us, struct cdc_er
 /* table.c */
 struct ver_state {
     bool known, streaming, gap;
+    bool other_rule; /* than the configuration's wrote what is in the lake */
     int64_t generation;
 };
 /* CDC_AGAIN: it cannot be read at the view's place; err says why. */

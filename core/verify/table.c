@@ -86,9 +86,14 @@ static int encode_key(struct walk *walk, const struct cdc_change *chg, int64_t r
                       struct cdc_error *err)
 {
     struct cdc_change reduced = *chg;
-    for (uint16_t i = 0; i < walk->tab->n; i++)
-        walk->reduced[i] =
-            walk->tab->cols[i].key ? chg->after[i] : (struct cdc_value){.kind = CDC_UNCHANGED};
+    const struct cdc_rule *rule = walk->tab->rule;
+    const char *logical = rule ? rule->logical_delete : NULL;
+    for (uint16_t i = 0; i < walk->tab->n; i++) {
+        const struct cdc_column *col = &walk->tab->cols[i];
+        walk->reduced[i] = col->key ? chg->after[i] : (struct cdc_value){.kind = CDC_UNCHANGED};
+        if (!col->key && logical && strcmp(col->name, logical) == 0) /* must be known */
+            walk->reduced[i].kind = CDC_NULL;
+    }
     reduced.after = walk->reduced;
     return encode(walk, &reduced, read_us, err);
 }

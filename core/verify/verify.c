@@ -45,7 +45,8 @@ int ver_nap(const struct ver_run *run, int64_t until_us, struct cdc_error *err)
     }
 }
 
-static void read_state(const struct ver_run *run, const char *table, struct ver_state *ret)
+static void read_state(const struct ver_run *run, const char *table, const struct cdc_rule *rule,
+                       struct ver_state *ret)
 {
     struct cdc_buf key = CDC_BUF(4096);
     cdc_buf_printf(&key, "table/%s", table);
@@ -56,9 +57,11 @@ static void read_state(const struct ver_run *run, const char *table, struct ver_
     json_t *json = text.p ? json_loadb((const char *)text.p, text.len, 0, NULL) : NULL;
     json_t *gap = json_object_get(json, "gap");
     const char *state = json_string_value(json_object_get(json, "state"));
+    const char *hash = json_string_value(json_object_get(json, "rule"));
     *ret =
         (struct ver_state){.known = json != NULL,
                            .streaming = state && strcmp(state, "streaming") == 0,
+                           .other_rule = hash && rule && strcmp(hash, rule->hash) != 0,
                            .gap = gap && !json_is_null(gap) && !json_is_false(gap),
                            .generation = json_integer_value(json_object_get(json, "generation"))};
     json_decref(json);
@@ -80,7 +83,7 @@ static int compare_table(struct ver_run *run, size_t at, const char *name, struc
     struct cdc_verify_result *all = run->result;
     struct ver_count count = {.table = name};
     struct ver_state state;
-    read_state(run, name, &state);
+    read_state(run, name, tab->rule, &state);
     if (tab->rule && tab->rule->insert_only)
         return skip(run, name, &all->skipped, "`insert_only`, its updates are not captured");
     if (tab->n_key == 0)
@@ -91,6 +94,11 @@ static int compare_table(struct ver_run *run, size_t at, const char *name, struc
         return skip(run, name, &all->undecided, "changes of it are missing (gap), or it is paused");
     if (cdc_map_get(&run->copying, name).p)
         return skip(run, name, &all->undecided, "it was copied meanwhile; run the command again");
+    if (state.other_rule)
+        ver_say(run,
+                "%s: its capture rule was changed, and no change of the table came since: what is "
+                "in the lake was written by the old rule",
+                name);
     struct cdc_error why = {0};
     int rc = ver_table(run, at, &state, &count, &why);
     if (rc == CDC_AGAIN)

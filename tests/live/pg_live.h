@@ -174,6 +174,18 @@ static inline void show_bytes(struct cdc_buf *out, const struct cdc_value *val)
         cdc_buf_printf(out, "%02x", val->p[i]);
 }
 
+static inline void show_value(struct cdc_buf *out, const struct cdc_value *val);
+
+static inline void show_array(struct cdc_buf *out, const struct cdc_value *val)
+{
+    cdc_buf_byte(out, '{');
+    for (uint32_t i = 0; i < val->len; i++) {
+        cdc_buf_str(out, i ? "," : "");
+        show_value(out, &val->items[i]);
+    }
+    cdc_buf_byte(out, '}');
+}
+
 static inline void show_value(struct cdc_buf *out, const struct cdc_value *val)
 {
     switch (val->kind) {
@@ -185,6 +197,7 @@ static inline void show_value(struct cdc_buf *out, const struct cdc_value *val)
     case CDC_FLOAT: cdc_buf_printf(out, "%.17g", val->f); break;
     case CDC_DECIMAL: show_decimal(out, val); break;
     case CDC_BYTES: show_bytes(out, val); break;
+    case CDC_ARRAY: show_array(out, val); break;
     case CDC_TEXT:
     case CDC_UUID:
     case CDC_JSON:

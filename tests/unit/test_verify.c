@@ -19,6 +19,11 @@
 /* ---- a feed that keeps its last commits back until the view is open, and has a checkpoint ---- */
 
 static struct cdc_map checkpoint;
+static void put(const char *key, const char *value)
+{
+    assert_int_equal(cdc_map_put(&checkpoint, cdc_slice_str(key), cdc_slice_str(value)), CDC_OK);
+}
+
 static unsigned held; /* commits given before the view is opened; 0: all */
 static unsigned given;
 static struct cdc_feed_ops feed_ops;
@@ -48,15 +53,14 @@ static int feed_row(struct cdc_feed *feed, const char *table, struct cdc_feed_ro
     return rc;
 }
 
+static bool replaced; /* a failover while the command runs */
+
 static const struct cdc_map *feed_checkpoint(const struct cdc_feed *feed)
 {
     (void)feed;
+    if (replaced && fake_view_world.asked)
+        put("incarnation", "2");
     return &checkpoint;
-}
-
-static void put(const char *key, const char *value)
-{
-    assert_int_equal(cdc_map_put(&checkpoint, cdc_slice_str(key), cdc_slice_str(value)), CDC_OK);
 }
 
 /* ---- rows ---- */
@@ -70,6 +74,7 @@ struct row {
     unsigned held;                   /* see above */
     int begin, read;                 /* tables given up */
     const char *says;                /* must stand in the log */
+    const char *rule;                /* of the table, behind `tables: public.*`; NULL: none */
 };
 
 #define GEN0 "{\"state\":\"streaming\",\"generation\":0}"
@@ -158,6 +163,33 @@ static const struct row rows[] = {
         " | {\"o\":true,\"y\":\"YWI=\",\"z\":\"2024-01-01T00:00:05.000000Z\"} not in source"
         " | {\"o\":false,\"y\":\"Yw==\",\"z\":\"2024-01-01T00:00:06.000000Z\"} not in source",
         {.differences = 3}),
+    ROW("insert_only", T "c 1.1 1 x", V "1 y", NULL, "", {.skipped = 1},
+        .rule = ", insert_only: true"),
+    ROW("masked", T "c 1.1 1 *****; c 1.2 2 *****; c 1.3 3 -", V "1 x; 2 y; 3 -", NULL, "", {0},
+        .rule = ", columns: {mask: [a]}"),
+    ROW("cut", T "c 1.1 1 xy; c 1.2 2 z", V "1 xyz; 2 x", NULL, "{\"id\":2} differs a",
+        {.differences = 1}, .rule = ", columns: {truncate: {a: 2}}"),
+    ROW("left out", "@public.t 1 soft *id:i; c 1.1 1; c 1.2 3", V "1 x; 2 y", NULL,
+        "{\"id\":2} missing in lake | {\"id\":3} not in source", {.differences = 2},
+        .rule = ", columns: {exclude: [a]}"),
+    ROW("hashed key", "@public.t 1 soft *id:s a:s; c 1.1 1 x", "public.t *id:s a:s; 1 x", NULL,
+        "{\"id\":\"c2a56899f8e6dad8951a30d34b5be54bd457ff077c38b92b6eab206138e6dbbf\"} missing in "
+        "lake"
+        " | {\"id\":\"1\"} not in source",
+        {.differences = 2}, .rule = ", columns: {hash: [id]}"),
+    ROW("deleted logically on both sides", "@public.t 1 soft *id:i a:s; u 1.1 1 x !logical",
+        V "1 x", NULL, "", {0}, .rule = ", logical_delete: {column: a}"),
+    ROW("deleted logically at the source alone", T "c 1.1 1 -; c 1.2 2 -", V "1 x; 2 -", NULL,
+        "{\"id\":1} differs a,__deleted", {.differences = 1},
+        .rule = ", logical_delete: {column: a}"),
+    ROW("deleted in the lake, logically at the source", T "c 1.1 1 - | d 2.1 1 ~", V "1 x", NULL,
+        "{\"id\":1} missing in lake", {.differences = 1}, .rule = ", logical_delete: {column: a}"),
+    ROW("refused, and with a logical delete", "@public.t 1 soft *id:i a:s g:s; c 1.1 1 x -",
+        "public.t *id:i a:s g:s; 1 ! gone", NULL, "", {.undecided = 1},
+        .rule = ", logical_delete: {column: g}"),
+    ROW("the rule was another one", T "c 1.1 1 x", V "1 x",
+        "{\"state\":\"streaming\",\"generation\":1,\"rule\":\"77\"}", "", {0},
+        .says = "its capture rule was changed"),
     ROW("floats", "@public.t 1 soft *id:i f:f; c 1.1 1 nan; c 1.2 2 -inf; c 1.3 3 0.1; c 1.4 4 nan",
         "public.t *id:i f:f; 1 nan; 2 -inf; 3 0.1; 4 0", NULL, "{\"id\":4} differs f",
         {.differences = 1}),
@@ -181,19 +213,27 @@ struct run {
     int rc;
 };
 
-static void run_init(struct run *run, const char *feed, const char *view)
+static void run_init(struct run *run, const char *feed, const char *view, const char *rule)
 {
+    char yaml[256];
+    snprintf(yaml, sizeof yaml, "capture: [{tables: public.*, snapshot: never%s}]",
+             rule ? rule : "");
     *run = (struct run){.cfg = {.path = feed, .name = "shop"}, .arena = cdc_arena_new(1 << 20)};
-    run->cfg.capture =
-        read_rules(run->arena, "capture: [{tables: public.*, snapshot: never}]", NULL, &run->err);
-    assert_non_null(run->cfg.capture);
-    fake_view_world = (struct fake_view_world){.script = view, .place = 100, .covered_from = 1};
+    run->cfg.capture = read_rules(run->arena, yaml, "0123456789abcdef0123456789abcdef", &run->err);
+    if (!run->cfg.capture)
+        fail_msg("%s: %s", run->err.where, run->err.message);
+    fake_view_world =
+        (struct fake_view_world){.script = view,
+                                 .place = 100,
+                                 .covered_from = 1,
+                                 .rule = cdc_capture_match(run->cfg.capture, "public", "t")};
     feed_ops = fake_feed_ops;
     feed_ops.open = feed_open;
     feed_ops.commit = feed_commit;
     feed_ops.row = feed_row;
     feed_ops.checkpoint = feed_checkpoint;
     held = 0;
+    replaced = false;
     cdc_map_init(&checkpoint);
     run->opt = (struct cdc_verify_options){.cfg = &run->cfg,
                                            .feed = &feed_ops,
@@ -248,7 +288,7 @@ static void test_row(void **state)
 {
     const struct row *row = *state;
     struct run run;
-    run_init(&run, row->feed, row->view);
+    run_init(&run, row->feed, row->view, row->rule);
     put("table/public.u", "{\"state\":\"streaming\",\"generation\":1}");
     put("table/public.T\"1", "{\"state\":\"streaming\",\"generation\":1}");
     if (!row->state || *row->state)
@@ -328,7 +368,14 @@ static void damaged(struct run *run)
     run->cfg.path = T "cc 1.1 1 x";
 }
 
+static void failover(struct run *run)
+{
+    (void)run;
+    replaced = true;
+}
+
 static const struct refusal refusals[] = {
+    {"a failover meanwhile", failover, CDC_OPERATOR, "run it again"},
     {"the place is not reached", never_covered, CDC_OPERATOR, "in time"},
     {"nobody answers", nobody, CDC_RETRY, "nobody answers"},
     {"captured beyond the source's end", behind, CDC_OPERATOR, "restored backup"},
@@ -343,7 +390,7 @@ static void test_refusal(void **state)
 {
     const struct refusal *row = *state;
     struct run run;
-    run_init(&run, T "c 1.1 1 x", V "1 y");
+    run_init(&run, T "c 1.1 1 x", V "1 y", NULL);
     put("table/public.t", GEN0);
     row->set(&run);
     run_it(&run);
@@ -361,7 +408,7 @@ static void test_limit(void **state)
 {
     (void)state;
     struct run run;
-    run_init(&run, T "c 1.1 1 x; c 1.2 2 x; c 1.3 3 x", V "1 y; 2 y");
+    run_init(&run, T "c 1.1 1 x; c 1.2 2 x; c 1.3 3 x", V "1 y; 2 y", NULL);
     put("table/public.t", GEN0);
     run.opt.limit = 2;
     run_it(&run);
@@ -376,7 +423,8 @@ static void test_one_table(void **state)
 {
     (void)state;
     struct run run;
-    run_init(&run, T "c 1.1 1 x; @public.u 1 soft *id:i; c 1.2 1", V "1 y | public.u *id:i; 2");
+    run_init(&run, T "c 1.1 1 x; @public.u 1 soft *id:i; c 1.2 1", V "1 y | public.u *id:i; 2",
+             NULL);
     put("table/public.t", GEN0);
     put("table/public.u", GEN0);
     run.opt.table = "public.t";
@@ -390,7 +438,7 @@ static void test_rate(void **state)
 {
     (void)state;
     struct run run;
-    run_init(&run, T "c 1.1 1 x; c 1.2 2 x; c 1.3 3 x; c 1.4 4 x", V "1 x; 2 x; 3 x; 4 x");
+    run_init(&run, T "c 1.1 1 x; c 1.2 2 x; c 1.3 3 x; c 1.4 4 x", V "1 x; 2 x; 3 x; 4 x", NULL);
     put("table/public.t", GEN0);
     run.opt.rate = 20;
     int64_t began = cdc_mono_us();
@@ -407,7 +455,7 @@ static void test_no_values(void **state)
 {
     (void)state;
     struct run run;
-    run_init(&run, T "c 1.1 1 secret1; c 1.2 2 secret2", V "1 secret3; 3 secret4");
+    run_init(&run, T "c 1.1 1 secret1; c 1.2 2 secret2", V "1 secret3; 3 secret4", NULL);
     put("table/public.t", "{\"state\":\"streaming\",\"generation\":1}");
     run_it(&run);
     assert_int_equal(run.result.differences, 3);

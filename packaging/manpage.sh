@@ -23,7 +23,7 @@ roff() {
 
 help=$("$program" help)
 version=$("$program" --version)
-mapfile -t commands < <(sed -nE 's/^  ([a-z]+) .*/\1/p' <<<"$help")
+commands=$(echo "$help" | sed -nE 's/^  ([a-z]+) .*/\1/p')
 
 cat <<EOF
 .\\" Made by packaging/manpage.sh from the program's help. Do not edit.
@@ -39,7 +39,7 @@ One program beside a production database. It reads the database's log and writes
 Avro files, in commit order. Its position lies in the lake, in the same atomic step as the data.
 .SH COMMANDS
 EOF
-for name in "${commands[@]}"; do
+for name in $commands; do
     printf '.SS %s\n' "$name"
     "$program" "$name" --help | roff
 done

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # test.sh: installs what the tests need and runs all of them. The last line counts: N passed, N failed, N skipped.
-# Parts: lint build unit threads live compat integration fuzz. `scripts/test.sh PART...` runs some.
+# Parts: lint build packaging unit threads live compat integration fuzz. `scripts/test.sh PART...` runs some.
 # SKIP_INSTALL=1 trusts that everything is installed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-parts=${*:-lint build unit threads live compat integration fuzz}
+parts=${*:-lint build packaging unit threads live compat integration fuzz}
 logs=build/test-logs
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
@@ -92,6 +92,10 @@ for part in $parts; do
         check build-gcc make -s -j2 all
         check build-clang make -s -j2 CC=clang-14 BUILD=build/clang all
         check docs-configuration bash -c 'build/release/sidestream docs configuration | diff -u docs/configuration.md -'
+        ;;
+    packaging)
+        tests/packaging/run.sh 2>&1 | tee "$logs/packaging.log"
+        totals packaging "${PIPESTATUS[0]}" "$logs/packaging.log"
         ;;
     unit) unit_in address,undefined '*' unit ;;
     threads) unit_in thread 'base pipeline contract' threads ;;

@@ -220,19 +220,25 @@ static void param(struct params *par, const char *key, const char *val)
     }
 }
 
-/* What libpq is given: the URL's own, then ours; of equal keys the last wins. */
+/*
+ * What libpq is given, the last of equal keys wins: defaults for noticing a dead network within
+ * half a minute, the URL's own, then what must be. The keepalives alone would not do: the kernel
+ * sends none while something of ours (a status) is unacknowledged, and retries that for a quarter
+ * of an hour.
+ */
 static void session_params(const struct pgs_server *srv, bool replication, const char *options,
                            struct params *par)
 {
-    static const char *const fixed[][2] = {{"client_encoding", "UTF8"},
-                                           {"keepalives", "1"},
-                                           {"keepalives_idle", "10"},
-                                           {"keepalives_interval", "5"},
-                                           {"keepalives_count", "4"}};
+    static const char *const dflt[][2] = {{"keepalives", "1"},
+                                          {"keepalives_idle", "10"},
+                                          {"keepalives_interval", "5"},
+                                          {"keepalives_count", "4"},
+                                          {"tcp_user_timeout", "30000"}};
+    for (size_t i = 0; i < sizeof dflt / sizeof dflt[0]; i++)
+        param(par, dflt[i][0], dflt[i][1]);
     for (PQconninfoOption *opt = srv->url; opt->keyword; opt++)
         param(par, opt->keyword, opt->val);
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
-        param(par, fixed[i][0], fixed[i][1]);
+    param(par, "client_encoding", "UTF8");
     param(par, "options", options);
     if (replication)
         param(par, "replication", "database");

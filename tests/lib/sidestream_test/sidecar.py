@@ -39,6 +39,7 @@ class Sidecar:
         }
         self.lake = pathlib.Path(self.settings["sink"].get("path", self.lake))
         self.process = None
+        self.prefix = []  # of the background process's command line: ip netns exec NAME
         self.write_config()
 
     @property
@@ -52,7 +53,7 @@ class Sidecar:
         """`run` in the background; its log is appended to sidecar.log."""
         assert not self.alive(), "already running"
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([BINARY, "run", self.config, *args], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*self.prefix, BINARY, "run", self.config, *args], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env={**os.environ, **(env or {})})
         return self
 

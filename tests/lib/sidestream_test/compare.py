@@ -164,9 +164,9 @@ def simple_table(pg, table, db="postgres"):
     return [name for _, name in columns], rows
 
 
-def fold(rows, keys):
+def fold(rows, keys, state=None):
     """The lake's log applied by the rule of P8: the greater __seq wins per key, t ends all below it."""
-    state = collections.defaultdict(dict)
+    state = collections.defaultdict(dict) if state is None else state
     moving = {}
     for row in rows:
         table = state[row.table]

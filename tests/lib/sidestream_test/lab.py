@@ -20,7 +20,26 @@ class Skip(Exception):
     pass
 
 
+class Fault:
+    def __init__(self, library, car):
+        self.file = car.folder / "fault"
+        self.env = {"LD_PRELOAD": str(library), "FAULT_FILE": str(self.file), "FAULT_ROOT": str(car.lake)}
+
+    def arm(self, op, where, nth, error, mode="once"):
+        new = self.file.with_suffix(".new")
+        new.write_text(f"{op} {where} {nth} {error} {mode}\n")
+        new.rename(self.file)
+
+    def fired(self):
+        return not self.file.exists()
+
+    def clear(self):
+        self.file.unlink(missing_ok=True)
+
+
 class Lab:
+    keep_lakes = False  # a failure keeps the lake and the replica, not only the logs
+
     def __init__(self, name):
         self.name = name
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"sst-{name}-", dir="/tmp"))
@@ -62,12 +81,26 @@ class Lab:
         self.undo.append(lambda: flag.unlink(missing_ok=True))
         return {"LD_PRELOAD": str(library), "STALL_FILE": str(flag)}, flag
 
+    def copy_owned(self, data, to):
+        """A copy of a stopped server's data folder that its user may use."""
+        shutil.copytree(data, to, symlinks=True)
+        if os.getuid() == 0:
+            subprocess.run(["chown", "-R", "postgres", to], check=True)
+        to.chmod(0o700)
+
+    def fault(self, car):
+        """A disk that fails when told to, for that sidecar's lake: tests/lib/fault.c."""
+        library = self.folder / "fault.so"
+        if not library.exists():
+            subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, ROOT / "tests/lib/fault.c", "-ldl"], check=True)
+        return Fault(library, car)
+
     def close(self):
         while self.undo:
             self.undo.pop()()
         for car in self.sidecars:
             car.kill9()
-        for pg in self.servers:
+        for pg in reversed(self.servers):  # a standby before its primary, which would wait for it
             if pg.running():
                 try:
                     pg.stop("immediate", 20)
@@ -87,6 +120,9 @@ class Lab:
         for path in [*self.folder.glob("*/*.log"), *self.folder.glob("*/log"), *self.folder.glob("*/config.yaml")]:
             shutil.copy(path, into / str(path.relative_to(self.folder)).replace("/", "-"))
         for car in self.sidecars:
+            if self.keep_lakes and car is self.sidecars[-1]:
+                shutil.copytree(car.folder, into / car.folder.name, dirs_exist_ok=True)
+                continue
             commits = car.lake / "_cdc/commits"
             if commits.exists() and len(list(commits.iterdir())) < 5000:
                 shutil.copytree(commits, into / f"{car.folder.name}-commits", dirs_exist_ok=True)

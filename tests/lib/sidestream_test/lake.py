@@ -47,11 +47,14 @@ class Lake:
     def __init__(self, path):
         self.path = pathlib.Path(path)
 
-    def commits(self):
-        """Every commit record in order, the chain verified."""
+    def commits(self, since=0):
+        """Every commit record after number `since` in order, the chain verified."""
         folder = self.path / "_cdc/commits"
         names = sorted(p.name for p in folder.glob("*.json")) if folder.exists() else []
         before, last = None, []
+        if since:
+            raw = (folder / f"{since:020d}.json").read_bytes()
+            before, names = (raw, json.loads(raw)), [n for n in names if n > f"{since:020d}.json"]
         for i, name in enumerate(names):
             raw = (folder / name).read_bytes()
             record = json.loads(raw)
@@ -85,9 +88,9 @@ class Lake:
             must(max(r["__seq"] for r in rows) == entry["seq_max"], f"{entry['path']}: seq_max")
         return rows, schema
 
-    def rows(self, table=None):
+    def rows(self, table=None, since=0):
         """All committed rows, by commit and then by __seq; halves of one key change stay in file order."""
-        for record in self.commits():
+        for record in self.commits(since):
             mine = []
             for entry in record.get("files", []):
                 if table and entry["table"] != table:

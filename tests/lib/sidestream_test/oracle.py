@@ -26,9 +26,10 @@ UNSENT = ...  # an unchanged TOAST value, or a column outside the identity
 
 
 class Oracle:
-    def __init__(self, pg, publication, slot="oracle", db="postgres"):
+    def __init__(self, pg, publication, slot="oracle", db="postgres", make=True):
         self.pg, self.publication, self.slot, self.db = pg, publication, slot, db
-        pg.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", [slot], db)
+        if make:
+            pg.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", [slot], db)
 
     def events(self):
         rows = self.pg.sql("select data from pg_logical_slot_peek_binary_changes(%s, null, null, "

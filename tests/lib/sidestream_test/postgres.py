@@ -90,6 +90,21 @@ class Postgres:
         psycopg2.extras.register_default_jsonb(con, loads=lambda text: text)
         return con
 
+    def standby_of(self, primary, slot):
+        """Becomes a copy of the primary that streams from its physical slot; not started yet."""
+        self.base.mkdir(parents=True)
+        if os.getuid() == 0:
+            self._shell("chown", "postgres", self.base)
+        self._shell("pg_as", f"{self.bin}/pg_basebackup", "-D", self.base / "data", "-R", "-X", "stream", "-S", slot,
+                    "-c", "fast", "-d", f"host=127.0.0.1 port={primary.port} user=postgres dbname=postgres")
+        with open(self.base / "data/postgresql.conf", "a") as f:
+            f.write("\n".join(["", f"port = {self.port}", f"unix_socket_directories = '{self.base}'", *self.conf, ""]))
+        return self
+
+    def promote(self):
+        self.sql("select pg_promote()")
+        until("promotion", lambda: not self.value("select pg_is_in_recovery()"))
+
     def sql(self, text, args=None, db="postgres"):
         """Runs one or more statements; the rows of the last one, or [] where it has none."""
         con = self.connect(db)

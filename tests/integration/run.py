@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the scenarios: run.py [PATTERN...] [--versions 15,17] [--jobs 2] [--rounds N] [--seed S] [--list].
+"""Runs the scenarios: run.py [PATTERN...] [--versions 15,17] [--jobs 2] [--rounds N] [--seed S] [--sanitizer S] [--list].
 
 A scenario is a folder with a run.py, whose first sentence says what would be lost or doubled without
 it. It ends with 0 (passed), 77 (skipped: cannot be tried here) or anything else (failed). The logs of a
@@ -23,8 +23,12 @@ ROOT = HERE.parents[1]
 LOGS = ROOT / "build/test-logs"
 SKIP = 77
 # Long ones first, so that two at a time end together.
-FIRST = ["crash_points", "crash_random", "versions", "bad_input", "big_transaction", "server_crash", "connection_cut"]
+FIRST = ["crash_points", "crash_random", "versions", "bad_input", "big_transaction", "server_crash", "connection_cut",
+         "torture", "network_faults"]
 MEASURES = {"big_transaction", "memory"}  # run alone at the end: others would disturb what they measure
+
+# --sanitizer NAME: the binary of `make SANITIZE=NAME all`, by default; anything that it reports fails the scenario.
+SANITIZERS = {"address,undefined": "build/address-undefined/sidestream", "thread": "build/thread/sidestream"}
 
 running, lock = set(), threading.Lock()
 
@@ -34,10 +38,21 @@ def purpose(folder):
     return " ".join(text.split("\n\n")[0].split())
 
 
+def sanitized(options, keep):
+    """The environment in which a sanitizer writes its reports into `keep`."""
+    log = f"log_path={keep}/sanitizer:"
+    return {"SIDESTREAM": os.environ.get("SIDESTREAM", str(ROOT / SANITIZERS[options.sanitizer])),
+            "ASAN_OPTIONS": log + "verify_asan_link_order=0:detect_leaks=1",  # 0: LD_PRELOAD of tests/lib/*.c
+            "UBSAN_OPTIONS": log + "print_stacktrace=1",
+            "TSAN_OPTIONS": log + "second_deadlock_stack=1"}
+
+
 def run_one(job):
     """(verdict, seconds) of one scenario on one server version; its output lies in LOGS."""
     folder, version, options = job
     label = folder.name if len(options.versions) == 1 else f"{folder.name}@{version}"
+    if options.sanitizer:
+        label += "+" + options.sanitizer.split(",")[0]
     keep = LOGS / label
     shutil.rmtree(keep, ignore_errors=True)
     keep.mkdir(parents=True)
@@ -47,6 +62,8 @@ def run_one(job):
         env["SIDESTREAM_SEED"] = options.seed
     if options.rounds:
         env["SIDESTREAM_ROUNDS"] = str(options.rounds)
+    if options.sanitizer:
+        env.update(sanitized(options, keep))
     began = time.monotonic()
     with open(keep / "output.txt", "w") as out:
         process = subprocess.Popen([sys.executable, folder / "run.py"], stdin=subprocess.DEVNULL, stdout=out,
@@ -64,11 +81,19 @@ def run_one(job):
             code = f"no end within {options.limit} s"
         with lock:
             running.discard(process)
+    reports = sorted(keep.glob("sanitizer*"))
+    if reports:
+        code = f"{len(reports)} reports of the sanitizer, exit {code}; the first: " + summary(reports[0])
     verdict = "PASS" if code == 0 else "SKIP" if code == SKIP else "FAIL"
     report(verdict, label, time.monotonic() - began, keep / "output.txt", code)
     if verdict == "PASS":
         shutil.rmtree(keep)
     return verdict
+
+
+def summary(path):
+    text = path.read_text(errors="replace").splitlines()
+    return next((t for t in text if t.startswith("SUMMARY")), text[0] if text else "empty")
 
 
 def report(verdict, label, seconds, output, code):
@@ -92,16 +117,18 @@ def options_of(argv):
     parser.add_argument("--rounds", type=int, default=0, help="of the crash scenarios (default: their short form)")
     parser.add_argument("--seed", help="of the workloads; printed by a failure")
     parser.add_argument("--limit", type=int, default=None, help="seconds for one scenario")
+    parser.add_argument("--sanitizer", choices=list(SANITIZERS), help="with the binary of make SANITIZE=...")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args(argv)
-    options.limit = options.limit or (420 if not options.rounds else 7200)
+    options.limit = options.limit or (420 if not options.rounds else 7200) * (3 if options.sanitizer else 1)
     return options
 
 
 def main(argv):
     options = options_of(argv)
     folders = sorted(p.parent for p in HERE.glob("*/run.py"))
-    folders = [f for f in folders if any(fnmatch.fnmatch(f.name, p) for p in options.patterns)]
+    folders = [f for f in folders if any(fnmatch.fnmatch(f.name, p) for p in options.patterns)
+               and not (options.sanitizer and f.name in MEASURES)]
     if options.list:
         for f in folders:
             print(f"{f.name:16} {purpose(f)}")

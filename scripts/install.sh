@@ -11,7 +11,8 @@ build=(gcc make pkg-config libc6-dev libpq-dev libjansson-dev libyaml-dev libdef
   libsqlite3-dev libssl-dev libavro-dev)
 demo=(postgresql-15 postgresql-client-15 sqlite3 procps)
 test=("${demo[@]}" libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck valgrind
-  shellcheck python3 python3-venv patchelf unzip xz-utils fiu-utils libfiu-dev faketime util-linux iproute2)
+  shellcheck dpkg-dev groff-base systemd python3 python3-venv patchelf unzip xz-utils fiu-utils libfiu-dev faketime
+  util-linux iproute2)
 # From Maven come PostgreSQL 14 and 16; a Java that is already there is as good as Debian's.
 command -v mvn >/dev/null 2>&1 || test+=(maven default-jre-headless)
 

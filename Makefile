@@ -86,8 +86,8 @@ fuzz-build:
 fuzz: fuzz-build ## every fuzz target for SECONDS_EACH (600) seconds
 	scripts/fuzz.sh $(or $(SECONDS_EACH),600)
 
-torture: all ## kills, faults and random workloads: ROUNDS (100), SEED
-	scripts/torture.sh $(or $(ROUNDS),100) $(SEED)
+torture: all ## kills, faults and random workloads: ROUNDS (100) or MINUTES or KILLS, SEED, VERSIONS
+	MINUTES="$(MINUTES)" KILLS="$(KILLS)" VERSIONS="$(VERSIONS)" scripts/torture.sh $(or $(ROUNDS),100) $(SEED)
 
 bench: all ## beside pg_recvlogical on the same slot; writes docs/benchmarks.md
 	scripts/install.sh build test && .cache/venv/bin/python bench/run.py $(BENCH)

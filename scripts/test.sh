@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # test.sh: installs what the tests need and runs all of them. The last line counts: N passed, N failed, N skipped.
-# Parts: lint build packaging unit threads live compat integration fuzz. `scripts/test.sh PART...` runs some.
+# Parts: lint build packaging unit threads live compat integration sanitized fuzz. `scripts/test.sh PART...` runs some.
+# Not among them: integration-asan, integration-tsan (all scenarios with a sanitizer's binary).
 # SKIP_INSTALL=1 trusts that everything is installed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-parts=${*:-lint build packaging unit threads live compat integration fuzz}
+parts=${*:-lint build packaging unit threads live compat integration sanitized fuzz}
 logs=build/test-logs
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
@@ -76,6 +77,15 @@ unit_in() { # unit_in MODE ONLY LABEL
     done
 }
 
+# integration_in SANITIZE [PATTERN...]: the scenarios with the binary of that sanitizer.
+integration_in() {
+    local sanitize=$1 name=sanitized-${1%%,*}
+    shift
+    check "$name-build" make -s -j2 SANITIZE="$sanitize" BUILD="build/${sanitize//,/-}" all
+    .cache/venv/bin/python tests/integration/run.py --sanitizer "$sanitize" "$@" 2>&1 | tee "$logs/$name.log"
+    totals "$name" "${PIPESTATUS[0]}" "$logs/$name.log"
+}
+
 if [ -z "${SKIP_INSTALL:-}" ]; then
     say install
     scripts/install.sh build test demo || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
@@ -106,6 +116,12 @@ for part in $parts; do
         ;;
     compat)
         check compat-avro tests/compat/run.sh
+        ;;
+    integration-asan) integration_in address,undefined ;;
+    integration-tsan) integration_in thread ;;
+    sanitized) # a handful of both in every run of the tests; the parts above have all
+        integration_in address,undefined basic crash_random fsync_errors toast
+        integration_in thread crash_random connection_cut
         ;;
     integration)
         .cache/venv/bin/python tests/integration/run.py 2>&1 | tee "$logs/integration.log"

@@ -7,6 +7,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
+import os  # noqa: E402
 import random  # noqa: E402
 import time  # noqa: E402
 
@@ -39,13 +40,14 @@ def incarnations(car):
 
 
 def main(l):
-    version = max(17, int(__import__("os").environ.get("SIDESTREAM_PG", 17)))
-    taken_over(l, version)
+    version = max(17, int(os.environ.get("SIDESTREAM_PG", 17)))
+    r = random.Random(l.seed)
+    for _ in range(max(1, l.rounds // 25)):
+        taken_over(l, version, r)
     behind(l, version)
 
 
-def taken_over(l, version):
-    r = random.Random(l.seed)
+def taken_over(l, version, r):
     pg, standby = pair(l, version, ["synchronized_standby_slots = 'phys'"])
     pg.sql(workload.SCHEMA)
     net = proxy.Proxy(pg.port)
@@ -64,22 +66,25 @@ def taken_over(l, version):
     if r.random() < 0.5:
         car.kill9()
         car.start()
+        l.step("the sidecar was killed, too")
     standby.promote()
     standby.sql("alter system set synchronized_standby_slots = ''")  # its standby is yet to be made
     standby.sql("select pg_reload_conf()")
     net.retarget(standby.port)
-    folder, rows = lake.Lake(car.lake), 0
+    folder = lake.Lake(car.lake)
     writers = workload.Writers(standby, f"{l.seed}-after", 3, pause=0.01).start()
-    wait.until("rows from the new primary", lambda: incarnations(car)[-1] == 2, 60, 0.3)
+    wait.until("rows from the new primary", lambda: incarnations(car)[-1:] == [2], 60, 0.3)
     assert car.alive(), f"must go on by itself, not end with {car.process.returncode}\n{car.log()[-2000:]}"
     time.sleep(1)
     car.kill9()
     writers.stop()
     car.catch_up()
+    net.close()
     events.pg = standby
     l.step(compare.everything(l, standby, car, events))
     assert incarnations(car) == [1, 2], incarnations(car)
     compare.transactions(standby, folder, None)
+    standby.stop("immediate")
 
 
 def behind(l, version):

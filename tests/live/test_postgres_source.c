@@ -193,7 +193,7 @@ static const struct row {
      "PRIMARY "
      "KEY, m mood, p price2, a int[], c pair, r int4range)",
      {"INSERT INTO t VALUES (1, 'ok', 3.5, '{1,NULL,3}', '(1,x)', '[1,5)')"},
-     "c1 t (1, ok, 3.50, {1,NULL,3}, (1,x), [1,5)).\n",
+     "c1 t (1, ok, 3.50, {1,null,3}, (1,x), [1,5)).\n",
      NULL,
      NULL},
     {"every other type keeps the database's text",

@@ -143,14 +143,6 @@ static int arrays_too_large(const struct pgs_rel *rel, struct cdc_error *err)
                     rel->tab->schema, rel->tab->name);
 }
 
-int pgs_value(const struct pgs_rel *rel, uint16_t i, struct pgs_memory *mem, struct pgs_cell cell,
-              struct cdc_value *ret)
-{
-    const struct cdc_column *col = &rel->tab->cols[i];
-    return rel->parse[i] ? rel->parse[i](col, cell.p, cell.len, ret)
-                         : pgs_unpack(col, mem, cell.p, cell.len, ret);
-}
-
 int pgs_convert(const struct pgs_rel *rel, const struct pgs_tuple *tuple, struct pgs_memory *mem,
                 struct cdc_value *ret, struct cdc_error *err)
 {

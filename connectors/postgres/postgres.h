@@ -294,9 +294,14 @@ int pgs_protocol(const char *what, struct cdc_error *err);
 uint8_t *pgs_keep_bytes(struct cdc_batch *batch, struct pgs_data *data);
 /* The open transaction's object in this batch; NULL: no memory. */
 const struct cdc_tx *pgs_tx_out(struct pgs_source *src, struct cdc_batch *batch);
-/* One text cell; as pgs_unpack. */
-int pgs_value(const struct pgs_rel *rel, uint16_t i, struct pgs_memory *mem, struct pgs_cell cell,
-              struct cdc_value *ret);
+/* One text cell; as pgs_unpack. Here, because it is called for each value. */
+static inline int pgs_value(const struct pgs_rel *rel, uint16_t i, struct pgs_memory *mem,
+                            struct pgs_cell cell, struct cdc_value *ret)
+{
+    const struct cdc_column *col = &rel->tab->cols[i];
+    return rel->parse[i] ? rel->parse[i](col, cell.p, cell.len, ret)
+                         : pgs_unpack(col, mem, cell.p, cell.len, ret);
+}
 
 /* messages.c */
 /* A logical message (its head is decoded already) -> a change of _sidestream._messages. */

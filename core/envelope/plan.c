@@ -182,8 +182,9 @@ static int64_t clamp(struct cdc_envelope_state *state, int64_t commit_us)
 
 static void put_hex(char *to, uint64_t n, int digits)
 {
-    for (int i = digits - 1; i >= 0; i--, n >>= 4)
-        to[i] = "0123456789abcdef"[n & 15];
+    memset(to, '0', (size_t)digits);
+    for (char *at = to + digits; n != 0 && at > to; n >>= 4) /* most digits are zeros */
+        *--at = "0123456789abcdef"[n & 15];
 }
 
 /* incarnation - place - ordinal: text that sorts like the log. */

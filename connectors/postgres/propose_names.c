@@ -88,7 +88,7 @@ static bool holds(const char *name, const char *word)
 static void lower(const char *name, char ret[64])
 {
     size_t i = 0;
-    for (; name[i] && i < 63; i++)
+    for (; i < 63 && name[i]; i++)
         ret[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
     ret[i] = 0;
 }

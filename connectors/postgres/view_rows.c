@@ -91,7 +91,10 @@ int pgs_view_begin(struct cdc_view *base, size_t table, struct cdc_error *err)
     view->table = table;
     view->over = false;
     view->look_us = cdc_mono_us() + LOOK_US;
-    return begin_table(view, table, err);
+    int rc = begin_table(view, table, err);
+    if (rc == CDC_AGAIN && end_table(view, err) < 0)
+        return CDC_FAIL;
+    return rc;
 }
 
 /* Does anybody wait for a lock because of us? */

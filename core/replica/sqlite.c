@@ -183,6 +183,7 @@ int rep_db_open(struct cdc_replica *rep, struct cdc_error *err)
     /* legacy_alter_table: a table may be replaced although a view of the user names it. */
     if (rep_exec(rep,
                  rep->temporary ? "PRAGMA main.journal_mode=OFF; PRAGMA temp_store=FILE;"
+                                  "PRAGMA main.cache_size=-65536;"
                                   "PRAGMA legacy_alter_table=ON"
                                 : "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                                   "PRAGMA legacy_alter_table=ON",

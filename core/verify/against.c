@@ -34,9 +34,10 @@ static int one_table(struct ver_run *run, struct cdc_diff *diff, const char *tab
     while ((rc = cdc_diff_next(diff, &found, &count.rows, err)) == CDC_OK)
         if (tell(run, &count, &found, err) || ver_stopped(run, err))
             return CDC_FAIL;
-    if (rc == CDC_END)
-        ver_count(run, &count);
-    return rc == CDC_END ? CDC_OK : rc;
+    if (rc != CDC_END || ver_flush(run, err))
+        return CDC_FAIL;
+    ver_count(run, &count);
+    return CDC_OK;
 }
 
 static int all_tables(struct ver_run *run, struct cdc_diff *diff, struct cdc_error *err)

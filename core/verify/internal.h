@@ -34,6 +34,7 @@ struct ver_run {
     size_t n_before;
     int64_t due_us; /* the source is not read again before */
     uint64_t printed;
+    FILE *spool; /* lines not yet printed; NULL: none yet */
     struct cdc_buf line;
 };
 
@@ -82,7 +83,10 @@ struct ver_line {
     const char *const *columns;
     size_t n;
 };
+/* Into a temporary file: whoever reads our output slowly must not make a table stay locked. */
 CDC_CHECK int ver_report(struct ver_run *run, const struct ver_line *line, struct cdc_error *err);
+/* Prints what was reported. */
+CDC_CHECK int ver_flush(struct ver_run *run, struct cdc_error *err);
 void ver_count(struct ver_run *run, const struct ver_count *count); /* says and sums up */
 void ver_say(const struct ver_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void ver_summary(const struct ver_run *run);

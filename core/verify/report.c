@@ -40,9 +40,29 @@ int ver_report(struct ver_run *run, const struct ver_line *line, struct cdc_erro
     cdc_buf_str(buf, "]}\n");
     if (buf->failed)
         return cdc_fail_oom(err);
-    if (fwrite(buf->p, 1, buf->len, run->opt->out) != buf->len)
-        return cdc_fail(err, CDC_OPERATOR, "standard output", "cannot write: %s", strerror(errno));
+    if (!run->spool)
+        run->spool = tmpfile();
+    if (!run->spool || fwrite(buf->p, 1, buf->len, run->spool) != buf->len)
+        return cdc_fail(err, CDC_OPERATOR, "temporary file", "cannot write: %s", strerror(errno));
     return CDC_OK;
+}
+
+int ver_flush(struct ver_run *run, struct cdc_error *err)
+{
+    char chunk[16384];
+    size_t n = 1;
+    if (!run->spool)
+        return CDC_OK;
+    rewind(run->spool);
+    while (n > 0 && (n = fread(chunk, 1, sizeof chunk, run->spool)) > 0)
+        if (fwrite(chunk, 1, n, run->opt->out) != n)
+            break;
+    bool failed = ferror(run->spool) || n > 0 || fflush(run->opt->out) != 0;
+    fclose(run->spool);
+    run->spool = NULL;
+    return failed
+               ? cdc_fail(err, CDC_OPERATOR, "standard output", "cannot write: %s", strerror(errno))
+               : CDC_OK;
 }
 
 static void put(struct cdc_buf *buf, uint64_t n, const char *what)
@@ -92,6 +112,7 @@ void ver_summary(const struct ver_run *run)
     put(&text, all->unknown, "values unknown");
     put(&text, all->undecided, "tables or rows undecided");
     put(&text, all->skipped, "tables skipped");
+    put(&text, all->untouched, "tables of which nothing was captured yet");
     ver_say(run, "%s", cdc_buf_cstr(&text));
     cdc_buf_done(&text);
 }

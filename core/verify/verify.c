@@ -89,7 +89,7 @@ static int compare_table(struct ver_run *run, size_t at, const char *name, struc
     if (tab->n_key == 0)
         return skip(run, name, &all->skipped, "it has no key (give it one with `key:`)");
     if (!state.known)
-        return skip(run, name, NULL, "no change of it was captured so far");
+        return skip(run, name, &all->untouched, "no change of it was captured so far");
     if (state.gap || !state.streaming)
         return skip(run, name, &all->undecided, "changes of it are missing (gap), or it is paused");
     if (cdc_map_get(&run->copying, name).p)
@@ -101,6 +101,8 @@ static int compare_table(struct ver_run *run, size_t at, const char *name, struc
                 name);
     struct cdc_error why = {0};
     int rc = ver_table(run, at, &state, &count, &why);
+    if (ver_flush(run, err))
+        return CDC_FAIL;
     if (rc == CDC_AGAIN)
         return skip(run, name, &all->undecided, why.message);
     if (rc == CDC_OK)
@@ -162,6 +164,8 @@ static int compare_gone(struct ver_run *run, const char *table, struct cdc_error
     if (rc == CDC_OK)
         rc = ver_rest(run, cmp, &count, err);
     cdc_compare_free(cmp);
+    if (rc == CDC_OK)
+        rc = ver_flush(run, err);
     if (rc == CDC_OK)
         ver_count(run, &count);
     return rc;
@@ -242,6 +246,8 @@ static void close_all(struct ver_run *run)
         cdc_pool_free(run->pool);
     cdc_map_done(&run->copying);
     cdc_buf_done(&run->line);
+    if (run->spool)
+        fclose(run->spool);
 }
 
 int cdc_verify(const struct cdc_verify_options *opt, struct cdc_verify_result *ret,

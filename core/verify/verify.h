@@ -45,6 +45,7 @@ struct cdc_verify_result {
     uint64_t not_yet;   /* rows of tables never copied, not changed since they are captured */
     uint64_t unknown;   /* values that the source never sent (`__unchanged`) */
     uint64_t skipped;   /* tables that cannot be compared at all: no key, insert_only */
+    uint64_t untouched; /* tables of which no change was captured so far */
 };
 
 /*

@@ -73,8 +73,11 @@ class Run:
         self.resident = resident  # (second, bytes) while it ran
 
 
+STREAMS = b"streaming from slot", b"streaming initiated"  # the sidecar's line, and that of pg_recvlogical -v
+
+
 def measure(pg, slot, words, every=0.03):
-    """Runs the command; samples its memory and the walsender's CPU until it ends."""
+    """Runs the command; samples its memory and the walsender's CPU until it ends. Seconds count from when it streams."""
     sender = [None, 0.0]
     peak = [0]
     resident = []
@@ -91,9 +94,13 @@ def measure(pg, slot, words, every=0.03):
             sender[1] = max(sender[1], (sender[0] and cpu_of(sender[0])) or 0.0)
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    err = process.stderr.read()
+    err, streams = b"", began
+    for line in process.stderr:
+        if any(mark in line for mark in STREAMS):
+            streams = time.monotonic()
+        err += line
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - streams
     process.returncode = os.waitstatus_to_exitcode(status)
     done.set()
     watcher.join()

@@ -46,7 +46,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="little of everything, one round: only to see that it works")
     parser.add_argument("--long", action="store_true", help="a stall of ten minutes, a backlog of 10 GB, more of the large transactions")
     parser.add_argument("--only", nargs="+", choices=["throughput", *others.ALL], help="these sections; written nowhere unless --write")
-    parser.add_argument("--rows", type=int, default=200_000, help="of a table with transactions of 100; a third where they have one")
+    parser.add_argument("--rows", type=int, default=300_000, help="of a table with transactions of 100; a third where they have one")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--write", type=pathlib.Path, help="where to (default docs/benchmarks.md; quick: nowhere)")
     options = parser.parse_args()

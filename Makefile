@@ -37,7 +37,7 @@ LIVE  := $(wildcard tests/live/test_*.c)
 FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
 
 
-.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo test torture bench lint format docs install uninstall deb clean FORCE
+.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo test test-readers torture bench lint format docs install uninstall deb clean FORCE
 all: libraries $(BUILD)/sidestream ## builds build/release/sidestream
 
 help: ## this list
@@ -73,6 +73,9 @@ demo: ## installs, builds, and shows the main job on a throw-away PostgreSQL
 
 test: ## installs and runs every test; ends with "N passed, N failed, N skipped"
 	scripts/test.sh
+
+test-readers: all ## every value read by DuckDB, Spark, Avro for Java ...; installs 0.7 GB into .cache/readers
+	scripts/test-readers.sh
 
 unit: $(UNIT:%.c=$(BUILD)/%) ## unit tests (ONLY="avro_*" picks, SANITIZE=...)
 	@rc=0; for t in $^; do echo "# $$t"; $$t || rc=1; done; exit $$rc

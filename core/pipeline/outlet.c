@@ -165,6 +165,8 @@ static int start(struct cdc_outlet *out, struct cdc_run *run, struct cdc_error *
     if (!cdc_map_get(&run->checkpoint, "incarnation").p &&
         put_number(&out->pending, "incarnation", 1) < 0)
         return cdc_fail_oom(err);
+    if (cdc_gaps_note(out, err) < 0)
+        return CDC_FAIL;
     return cdc_registry_new(&run->checkpoint, cdc_get_int(run->set->registry, "id_base"),
                             &out->registry, err);
 }

@@ -60,9 +60,10 @@ static int put_state(struct cdc_outlet *out, const struct cdc_table *tab, struct
     struct cdc_buf key = CDC_BUF(4096), state = CDC_BUF(SCHEMA_MAX);
     const char *name = table_key(&key, "table/", tab, "");
     int rc = CDC_FAIL;
-    if (name && cdc_table_state(tab, &state) == CDC_OK) {
+    struct cdc_slice before =
+        name ? cdc_map_get(&out->run->checkpoint, name) : cdc_slice_of(NULL, 0);
+    if (name && cdc_table_state(tab, &state) == CDC_OK && cdc_gap_keep(before, &state) == CDC_OK) {
         struct cdc_slice now = cdc_buf_slice(&state);
-        struct cdc_slice before = cdc_map_get(&out->run->checkpoint, name);
         rc = CDC_OK;
         if (!cdc_slice_eq(before, now)) {
             tell_changed_rule(tab, before);

@@ -5,6 +5,7 @@
  *   intake.c    the source's side of a session: poll, push, acknowledge
  *   outlet.c    the sink's side: resolve, write, decide when to commit, commit
  *   resolve.c   a table's schema, id, state and plan
+ *   gaps.c      tables that are not captured any more
  *
  * Locks: `lock` guards the members below it; all else is either constant during a session or
  * belongs to one thread, as said.
@@ -69,6 +70,10 @@ void *cdc_outlet_main(void *run); /* thread */
 
 /* resolve.c: makes every table of the batch ready for sink->write. */
 CDC_CHECK int cdc_resolve(struct cdc_outlet *out, struct cdc_batch *batch, struct cdc_error *err);
+/* gaps.c: at a session's start, writes down tables that no rule takes any more. */
+CDC_CHECK int cdc_gaps_note(struct cdc_outlet *out, struct cdc_error *err);
+/* Puts the gap of the state before, if it has one, into the state now. CDC_FAIL: no memory. */
+CDC_CHECK int cdc_gap_keep(struct cdc_slice before, struct cdc_buf *now);
 /* outlet.c, for resolve.c: commits keys at once; merges them into pending where that cannot be. */
 CDC_CHECK int cdc_outlet_commit_keys(struct cdc_outlet *out, const struct cdc_map *delta,
                                      struct cdc_error *err);

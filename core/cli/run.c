@@ -1,6 +1,8 @@
 /*
  * run.c - `sidestream run`: the pipeline, with the log set up as the configuration says.
  */
+#include <signal.h>
+
 #include "base/log.h"
 #include "cli/cli.h"
 #include "config/settings.h"
@@ -19,8 +21,19 @@ static int run_pipeline(const struct cdc_settings *set, const struct cdc_args *a
     return cdc_cli_code(&err);
 }
 
+/* From here on a signal waits for the pipeline, which ends in good order: also one at the start. */
+static void hold_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
 int cdc_cmd_run(int argc, char **argv)
 {
+    hold_signals();
     struct cdc_error err = {0};
     struct cdc_args args;
     struct cdc_settings *set;

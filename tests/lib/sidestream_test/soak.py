@@ -133,7 +133,7 @@ class Soak:
         if r.random() < 0.7:
             self.kill()
         elif self.car.alive():
-            assert self.car.terminate(60) in (0, -15), f"SIGTERM: {self.car.process.returncode}"  # -15: hardly started
+            assert self.car.terminate(60) in (0, -15), f"SIGTERM: {self.car.process.returncode}"  # -15: not yet in its main
         self.net.calm()
         self.net.cut()
         self.fault.clear()

@@ -94,7 +94,7 @@ static int commit(struct cdc_outlet *out, struct cdc_error *err)
 static int64_t commit_due(const struct cdc_outlet *out)
 {
     const struct cdc_commit_policy *policy = &out->policy;
-    if (!out->at_cut)
+    if (!out->at_cut || !out->begun)
         return INT64_MAX;
     if (out->urgent || out->full || (policy->max_rows && out->rows >= policy->max_rows))
         return 0;
@@ -128,6 +128,7 @@ static int take(struct cdc_outlet *out, struct cdc_batch *batch, struct cdc_erro
     if (cdc_map_merge(&out->pending, &batch->delta) < 0)
         return cdc_fail_oom(err);
     run->stats.batches++;
+    out->begun = true;
     out->urgent |= batch->urgent;
     out->log_bytes += batch->log_bytes;
     out->at_cut = batch->cut == CDC_CUT_END || (batch->cut == CDC_CUT_TX && run->set->config.cuts);

@@ -62,6 +62,7 @@ struct cdc_outlet {
     uint64_t log_bytes;     /* of the source's log since the last commit */
     int64_t first_us;       /* when the first of these rows was written (monotonic) */
     int64_t committed_us;   /* last commit, or the session's start */
+    bool begun;             /* a batch was taken: no commit before, its ack would be misread */
     bool at_cut;            /* a commit may be made here */
     bool urgent, full;      /* ... and is wanted now */
 };

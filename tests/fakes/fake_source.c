@@ -249,8 +249,14 @@ static int fake_ack(struct cdc_source *base, struct cdc_slice committed, struct 
 {
     struct fake_source *src = (struct fake_source *)base;
     (void)err;
-    if (src->phase == WAIT_CREATING)
+    if (src->phase == WAIT_CREATING && !the_store) {
         src->phase = TELL_START;
+    } else if (src->phase == WAIT_CREATING) {
+        pthread_mutex_lock(&the_store->lock);
+        src->log->forgot_needed += !cdc_map_get(&the_store->checkpoint, "creating").p;
+        pthread_mutex_unlock(&the_store->lock);
+        src->phase = TELL_START;
+    }
     if (!committed.p)
         return CDC_OK;
     if (src->phase == WAIT_START)

@@ -297,6 +297,23 @@ static void test_sigterm_drains(void **state)
     world_done(&w);
 }
 
+/* What the engine itself wants to commit must not be taken for the commit of `creating`. */
+static void test_no_ack_before_the_first_batch(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    w.store.policy.idle_us = 0;
+    w.log.faults[w.log.n_faults++] = (struct fake_fault){FAKE_POLL, 1, NEVER, false, 200000};
+    w.store.faults[w.store.n_faults++] = (struct fake_fault){FAKE_COMMIT, 2, NEVER, false, 300000};
+    struct cdc_pipeline_stats stats = {0};
+    struct cdc_error err = {0};
+    assert_int_equal(run(&w, &stats, &err), CDC_OK);
+    check_rows(&w.store, &w.log);
+    assert_int_equal(w.log.forgot_needed, 0);
+    world_done(&w);
+}
+
 /* Another instance recovers the store: the first one is refused at its next commit. */
 static void *take_over(void *arg)
 {
@@ -343,7 +360,7 @@ static void test_unexplained_slot(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[sizeof rows / sizeof *rows + 6];
+    struct CMUnitTest tests[sizeof rows / sizeof *rows + 8];
     size_t n = 0;
     cdc_log_setup(CDC_LOG_ERROR, false, "test");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -354,6 +371,7 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_stalled_sink);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_releases_the_source_before_the_sink);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_sigterm_drains);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_no_ack_before_the_first_batch);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_second_instance);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_unexplained_slot);
     return _cmocka_run_group_tests("pipeline", tests, n, NULL, NULL);

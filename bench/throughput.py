@@ -34,7 +34,7 @@ class Scene:
 
 def scenes(options):
     n = options.rows
-    got = [Scene(size, per, n if per > 1 else n // 3, tcp)
+    got = [Scene(size, per, n // 3 if per == 1 else n if size > 250 else 3 * n, tcp)
            for size in (250, 500) for per in (100, 1) for tcp in (False, True)]
     if options.quick:
         return [Scene(250, 100, n), Scene(250, 1, n // 3)]

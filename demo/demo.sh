@@ -3,53 +3,13 @@
 # sessions, a column added mid-way, the sidecar killed with -9 and started again; then the tables as a consumer
 # sees them, and every one compared with the database. Ends with 1 if anything disagrees.
 # Needs nothing but Debian's packages, which it installs. The lake stays in build/demo/.
-set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-here=$PWD out=$PWD/build/demo sidestream=$PWD/build/release/sidestream
-orders=${DEMO_ORDERS:-4000} # of each session
-# shellcheck source=tests/servers/postgres.sh
-. tests/servers/postgres.sh
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+out=$PWD/build/demo
+# shellcheck source=demo/story.sh
+. demo/story.sh
 
-bold='' plain=''
-if [ -t 1 ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
-SECONDS=0
-say() { printf '%s%3d s  %s%s\n' "$bold" "$SECONDS" "$*" "$plain"; }
-note() { printf '       %s\n' "$*"; }
-die() {
-    printf 'demo: %s\n' "$*" >&2
-    exit 1
-}
-
-pids=() work='' server=''
-cleanup() {
-    local p
-    for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
-    [ -z "$server" ] || pg_down "$bin" "$work/pg" fast || true
-    [ -z "$work" ] || rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-sql() { psql -h 127.0.0.1 -p "$port" -U postgres -XqAt -v ON_ERROR_STOP=1 "$@"; }
-
-# ---- what it needs ---------------------------------------------------------------------------------
-
-say "installing what is missing, building"
-scripts/install.sh build demo
-make -s -j2
-[ -x "$sidestream" ] || die "make did not build $sidestream"
-
-say "starting a throw-away PostgreSQL 15"
-bin=$(tests/servers/fetch.sh 15)
-work=$(mktemp -d /tmp/sidestream-demo.XXXXXX)
-chmod 755 "$work"
-port=$(pg_free_port)
-pg_up "$bin" "$work/pg" "$port" "log_min_messages = error"
-server=1
-sql -f demo/shop.sql
-
-rm -rf "$out"
-mkdir -p "$out"
+needs demo
+postgres
 cat >"$out/demo.yaml" <<CONFIG
 name: demo
 source:
@@ -67,128 +27,13 @@ replica:
 CONFIG
 note "configuration: ${out#"$here"/}/demo.yaml"
 
-# ---- the business, and the kill ----------------------------------------------------------------------
-
-sidecar=
-start_sidecar() {
-    "$sidestream" run "$out/demo.yaml" 2>>"$out/sidecar.log" &
-    sidecar=$!
-    pids+=("$sidecar")
-    for _ in $(seq 100); do
-        kill -0 "$sidecar" 2>/dev/null || die "the sidecar ended; its log: $(tail -3 "$out/sidecar.log")"
-        [ "$(sql -c "select active from pg_replication_slots where slot_name = 'sidestream_demo'")" != t ] || return 0
-        sleep 0.1
-    done
-    die "the sidecar does not stream; its log: $(tail -3 "$out/sidecar.log")"
-}
-commits() { find "$out/lake/_cdc/commits" -name '*.json' 2>/dev/null | wc -l; }
-
-say "checking, then capturing"
-"$sidestream" check "$out/demo.yaml" >"$out/check.txt" || { cat "$out/check.txt"; die "sidestream check"; }
-start_sidecar
-# A slot of our own counts what the database says was committed; the sidecar has no part in it.
-sql -c "select pg_create_logical_replication_slot('demo_judge', 'pgoutput')" >/dev/null
-
-session() { # PART FIRST LAST
-    sql -c "call shop.work($1, $2, $3)" &
-    pids+=($!)
-    workers+=($!)
-}
-progress() {
-    local w placed total=$((2 * orders))
-    for w in "${workers[@]}"; do
-        while kill -0 "$w" 2>/dev/null; do
-            placed=$(sql -c "select coalesce(max(id), 0) from shop.orders")
-            note "about $placed of $total orders placed, $(commits) commits in the lake"
-            sleep 1
-        done
-        wait "$w" || die "a session of the workload failed"
-    done
-    workers=()
-}
-
-say "two sessions do business: orders, shipments, price changes, cancellations, deletions, rollbacks"
-workers=()
-sql -c "call shop.open(0)" -c "call shop.open(1)"
-session 0 1 $((orders / 2))
-session 1 1 $((orders / 2))
-sleep 1.5
-say "kill -9 of the sidecar, in the middle of it"
-kill -9 "$sidecar"
-wait "$sidecar" 2>/dev/null || true
-note "the lake has $(commits) commits; business goes on without it"
-sleep 1
-say "a column is added while it is away, and the sidecar started again"
-sql -c "alter table shop.customers add column points int"
-start_sidecar
-progress
-sql -c "update shop.customers set points = 10 * (id % 7), updated_at = now()"
-session 0 $((orders / 2 + 1)) "$orders"
-session 1 $((orders / 2 + 1)) "$orders"
-progress
-sql -c "delete from shop.customers where id % 40 = 7"
-
-say "business is over: SIGTERM, and what is left is drained"
-kill "$sidecar"
-wait "$sidecar" || die "the sidecar ended with $?; its log: $(tail -3 "$out/sidecar.log")"
-"$sidestream" run "$out/demo.yaml" --until-caught-up 2>>"$out/sidecar.log" || die "run --until-caught-up: $(tail -3 "$out/sidecar.log")"
+progress_of() { echo "$(find "$out/lake/_cdc/commits" -name '*.json' 2>/dev/null | wc -l) commits in the lake"; }
+business
 say "building the replica (SQLite) out of the lake"
 "$sidestream" replica "$out/demo.yaml" --until-caught-up 2>>"$out/sidecar.log" || die "replica: $(tail -3 "$out/sidecar.log")"
-
-# ---- what a consumer sees ------------------------------------------------------------------------------
-
-db() { sqlite3 -readonly "$out/replica.db" "$@"; }
-say "two tables as a consumer sees them"
-echo
-newest() { # TABLE COLUMNS: the last rows that live, and the last that were deleted
-    db -box "select $2, __deleted as deleted, substr(__deleted_at, 12, 8) as deleted_at, substr(__updated_at, 12, 8) as updated_at from (
-      select * from (select * from \"$1\" where not __deleted order by __seq desc limit 5)
-      union all select * from (select * from \"$1\" where __deleted order by __seq desc limit 4))"
-}
-note shop.customers
-newest shop.customers "id, name, city, points"
-note shop.orders
-newest shop.orders "id, customer_id, status, total"
-echo
-note "deleted rows stay, marked and with their last known values"
-
-# ---- and whether it is true -----------------------------------------------------------------------------
-
-bad=0
-iso="'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'"
-compare() { # TABLE COLUMNS-IN-SQL COLUMNS-IN-SQLITE
-    local table=$1 theirs ours n m d verdict=same
-    theirs=$(sql -P null=NULL -c "select $2 from $table" | LC_ALL=C sort | md5sum | cut -c1-12)
-    ours=$(db -nullvalue NULL "select $3 from \"$table\" where not __deleted" | LC_ALL=C sort | md5sum | cut -c1-12)
-    n=$(sql -c "select count(*) from $table")
-    m=$(db "select count(*) from \"$table\" where not __deleted")
-    d=$(db "select count(*) from \"$table\" where __deleted")
-    [ "$n $theirs" = "$m $ours" ] || { verdict=DIFFERENT bad=1; }
-    printf '       %-17s %8s %-14s %8s %-14s %8s   %s\n' "$table" "$n" "$theirs" "$m" "$ours" "$d" "$verdict"
-}
-say "compared with the database, row for row"
-printf '       %-17s %8s %-14s %8s %-14s %8s\n' table database md5 replica md5 deleted
-same="id, name, email, city, points"
-compare shop.customers "$same, to_char(updated_at at time zone 'UTC', $iso)" "$same, updated_at"
-compare shop.products "id, name, price, description" "id, name, price, description"
-same="id, customer_id, status, total"
-compare shop.orders "$same, to_char(placed_at at time zone 'UTC', $iso)" "$same, placed_at"
-same="order_id, line, product_id, quantity, price"
-compare shop.order_items "$same" "$same"
-
-# I, U, D: the rows that the server itself would send. Each must be in the lake, once.
-committed=$(sql -c "select count(*) from pg_logical_slot_peek_binary_changes('demo_judge', null, null,
-  'proto_version', '1', 'publication_names', 'sidestream_demo') where get_byte(data, 0) in (73, 85, 68)")
-captured=$("$sidestream" cat "$out/lake" | wc -l)
-verdict=same
-[ "$committed" = "$captured" ] || { verdict=DIFFERENT bad=1; }
-printf '       %-17s %8s %-14s %8s %-14s %8s   %s\n' "row changes" "$committed" "committed" "$captured" "in the lake" "" "$verdict"
-"$sidestream" fsck "$out/lake" >"$out/fsck.txt" 2>&1 || { cat "$out/fsck.txt"; bad=1; }
-"$sidestream" drop "$out/demo.yaml" --yes >/dev/null 2>>"$out/sidecar.log" || { note "drop failed: $(tail -1 "$out/sidecar.log")"; bad=1; }
-
-[ $bad = 0 ] || die "the database and what was captured disagree (above); everything is in $out"
-echo
-say "nothing lost, nothing doubled"
+look
+compare_all replica lake "$("$sidestream" cat "$out/lake" | wc -l)"
+the_end
 note "the lake: ${out#"$here"/}/lake   (plain Avro files; every reader opens them)"
 note "try:      build/release/sidestream cat ${out#"$here"/}/lake --table shop.customers | tail -3"
 note "          sqlite3 -box ${out#"$here"/}/replica.db 'select * from \"shop.orders\" limit 5'"

@@ -1,4 +1,4 @@
-"""Judges a lake and a replica against the database: nothing lost, nothing doubled, all in order, all equal."""
+"""Judges a lake or topics, and a replica, against the database: nothing lost, nothing doubled, all in order, all equal."""
 import collections
 import datetime
 import decimal
@@ -65,7 +65,7 @@ def history(rows, events, keys):
     rows, want = list(rows), list(wanted(events, keys))
     previous = ""
     for i, (row, w) in enumerate(zip(rows, want)):
-        what = f"row {i}: lake has {row!r}, committed was {w.event!r} {w.half or ''}"
+        what = f"row {i}: there is {row!r}, committed was {w.event!r} {w.half or ''}"
         must(row.seq >= previous, f"{what}: out of order")
         previous = row.seq
         inc, place, ordinal = row.place()
@@ -75,7 +75,7 @@ def history(rows, events, keys):
         _cells(row, w, what)
     if len(rows) != len(want):
         extra = rows[len(want):len(want) + 3] or want[len(rows):len(rows) + 3]
-        raise Differs(f"the lake has {len(rows)} rows, committed were {len(want)}; first beyond: {extra}")
+        raise Differs(f"there are {len(rows)} rows, committed were {len(want)}; first beyond: {extra}")
     return len(rows)
 
 
@@ -124,13 +124,13 @@ def _time(us):
     return datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(microseconds=us)
 
 
-def transactions(pg, lake, writers):
+def transactions(pg, rows, writers):
     """The writers' own word: what was acknowledged is there, each transaction once, none else."""
     there = [r[0] for r in pg.sql("select id from shop.txlog")]
-    rows = [r.cells["id"] for r in lake.rows("shop.txlog") if r.op == "c"]
+    rows = [r.cells["id"] for r in rows if r.table == "shop.txlog" and r.op == "c"]
     doubled = [i for i, n in collections.Counter(rows).items() if n > 1]
-    must(not doubled, f"transactions twice in the lake: {doubled[:5]}")
-    must(set(rows) == set(there), f"in the lake only: {sorted(set(rows) - set(there))[:5]}, "
+    must(not doubled, f"transactions captured twice: {doubled[:5]}")
+    must(set(rows) == set(there), f"captured only: {sorted(set(rows) - set(there))[:5]}, "
                                   f"in the database only: {sorted(set(there) - set(rows))[:5]}")
     if writers:
         missing = set(writers.acked) - set(there)
@@ -255,20 +255,20 @@ def select_list(schema, columns):
 
 def everything(lab, pg, sidecar, oracle, writers=None, tables=None):
     """All of the above for the workload's schema; what was compared, as a sentence."""
-    lake = lakes.Lake(sidecar.lake)
-    events = oracle.events()
+    log = sidecar.output()
+    rows, events = list(log.rows()), oracle.events()
     names = sorted({e.table for e in events})
     keys = {t: key_columns(pg, t) for t in set(names) | set(tables or [])}
-    n = history(lake.rows(), events, keys)
+    n = history(rows, events, keys)
     if writers is not None:
-        transactions(pg, lake, writers)
-    state = fold(lake.rows(), keys)
+        transactions(pg, rows, writers)
+    state = fold(rows, keys)
     tables = tables or names
     for table in tables:
         live = [c for c in state[table].values() if not c["__deleted"]]
-        tables_equal(pg, live, table, "fold of the lake")
+        tables_equal(pg, live, table, "fold of the log")
     path = sidecar.replica()
     total = replica(pg, path, tables)
     got = sidecar.call("fsck", "CONFIG")
     must(got.code == 0, f"fsck: {got!r}")
-    return f"{n} rows of {len(lake.commits())} commits in order, {total} live rows equal in lake and replica"
+    return f"{n} rows of {len(log.commits())} commits in order, {total} live rows equal in log and replica"

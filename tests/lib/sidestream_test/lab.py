@@ -44,7 +44,7 @@ class Lab:
         self.name = name
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"sst-{name}-", dir="/tmp"))
         self.folder.chmod(0o755)  # user postgres must get in
-        self.servers, self.sidecars, self.mounts, self.undo = [], [], [], []
+        self.servers, self.sidecars, self.brokers, self.mounts, self.undo = [], [], [], [], []
         self.seed = os.environ.get("SIDESTREAM_SEED") or str(int(time.time()))
         self.rounds = int(os.environ.get("SIDESTREAM_ROUNDS", "0"))
         self.began = time.monotonic()
@@ -56,6 +56,13 @@ class Lab:
         pg = Postgres(self.folder / (name or f"pg{len(self.servers)}"), version, conf)
         self.servers.append(pg)
         return pg.start() if start else pg
+
+    def kafka(self, nodes=1, name=None, start=True, **more):
+        """One broker or three; needs the jars, which Maven fetches once."""
+        from .kafka import Kafka
+        broker = Kafka(self.folder / (name or f"kafka{len(self.brokers)}"), nodes, **more)
+        self.brokers.append(broker)
+        return broker.start() if start else broker
 
     def sidecar(self, pg, folder=None, url=None, **settings):
         """url: the server's unix socket unless said otherwise."""
@@ -106,6 +113,9 @@ class Lab:
                     pg.stop("immediate", 20)
                 except Exception:
                     pg.crash()
+        for broker in self.brokers:
+            if broker.running():
+                broker.stop()
         while self.mounts:
             subprocess.run(["umount", "-l", self.mounts.pop()])
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from . import ROOT
+from . import ROOT, lake
 from .wait import until
 
 BINARY = pathlib.Path(os.environ.get("SIDESTREAM", ROOT / "build/release/sidestream"))
@@ -20,21 +20,32 @@ class Result:
         return f"exit {self.code} after {self.seconds:.1f} s\n{self.out[-2000:]}\n{self.err[-4000:]}"
 
 
+def with_envelope(rule):
+    """A Kafka sink wants to be told."""
+    return {"envelope": "row", **rule} if "tables" in rule and not rule.get("skip") else rule
+
+
 class Sidecar:
     """One pipeline. YAML holds JSON, so the configuration is a dict written as JSON."""
 
-    def __init__(self, folder, url, name="shop", capture=None, source=None, sink=None, **top):
+    def __init__(self, folder, url, name="shop", capture=None, source=None, sink=None, kafka=None, **top):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.lake = self.folder / "lake"
         self.config = self.folder / "config.yaml"
         self.log_path = self.folder / "sidecar.log"
+        self.kafka = kafka
+        if kafka:
+            where = {"type": "kafka", "brokers": kafka.address()}
+        else:
+            where = {"type": "lake", "path": str(self.lake), "commit_interval": "200ms"}
+        capture = capture or [{"tables": "shop.*", "snapshot": "never"}]
         self.settings = {
             "name": name,
             "source": {"type": "postgres", "url": url, **(source or {})},
-            "capture": capture or [{"tables": "shop.*", "snapshot": "never"}],
-            "sink": {"type": "lake", "path": str(self.lake), "commit_interval": "200ms", **(sink or {})},
+            "capture": [with_envelope(rule) for rule in capture] if kafka else capture,
+            "sink": {**where, **(sink or {})},
             **top,
         }
         self.lake = pathlib.Path(self.settings["sink"].get("path", self.lake))
@@ -45,6 +56,14 @@ class Sidecar:
     @property
     def slot(self):
         return f"sidestream_{self.name}"
+
+    def output(self):
+        """What it has written, by a reader that is not ours: a Lake, or Topics."""
+        if not self.kafka:
+            return lake.Lake(self.lake)
+        from .kafka import Topics
+        hard = {r["tables"] for r in self.settings["capture"] if r.get("deletes") == "hard"}
+        return Topics(self.kafka, self.name, self.settings["sink"].get("partition_by", "key_bytes"), hard)
 
     def write_config(self, text=None):
         self.config.write_text(text if text is not None else json.dumps(self.settings, indent=1) + "\n")

@@ -4,12 +4,13 @@ A round: writers begin, a fault happens beside them, they end, the sidecar catch
 each committed change once and in order in the lake, the lake's fold and the replica equal to the source. Round n of a
 seed makes the same choices every time; where exactly a kill falls is up to the machine.
 """
+import collections
 import errno
 import random
 import subprocess
 import time
 
-from . import compare, lake, oracle, proxy, sidecar, wait, workload
+from . import compare, oracle, proxy, sidecar, wait, workload
 
 POINTS = ["engine.recovered", "engine.before_commit", "engine.after_commit", "lake.file_open", "lake.before_publish",
           "lake.after_publish", "lake.before_commit", "lake.after_commit", "lake.before_fence", "lake.after_fence",
@@ -31,13 +32,20 @@ class Judge:
 
     def __init__(self, car, events):
         self.car, self.oracle = car, events
-        self.lake = lake.Lake(car.lake)
+        self.log = car.output()
         self.commit, self.place, self.seq, self.state = 0, 0, "", None
+
+    def read(self):
+        """(rows, number of commits) since the last call."""
+        rows, commits = list(self.log.rows(since=self.commit)), self.log.commits(self.commit)
+        if commits:
+            self.commit = commits[-1]["seq"]
+        return rows, len(commits)
 
     def round(self, pg, writers, acked=True):
         """(rows, commits) that are new; raises when they are not what was committed."""
         events = [e for e in self.oracle.events() if e.place > self.place]
-        rows, commits = list(self.lake.rows(since=self.commit)), self.lake.commits(self.commit)
+        rows, commits = self.read()
         keys = {t: compare.key_columns(pg, t) for t in TABLES}
         compare.must(not rows or rows[0].seq > self.seq, f"{rows[:1]} comes again: judged up to {self.seq}")
         compare.history(rows, events, keys)
@@ -46,21 +54,19 @@ class Judge:
         for table in TABLES:
             live = {k: c for k, c in self.state[table].items() if not c["__deleted"]}
             self.state[table] = live
-            compare.tables_equal(pg, list(live.values()), table, "fold of the lake")
+            compare.tables_equal(pg, list(live.values()), table, "fold of the log")
         compare.replica(pg, self.car.replica(), TABLES)
-        if commits:
-            self.commit = commits[-1]["seq"]
         if rows:
             self.seq, self.place = rows[-1].seq, events[-1].place
             pg.sql("select pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())", [self.oracle.slot])
-        return len(rows), len(commits)
+        return len(rows), commits
 
     @staticmethod
     def _transactions(pg, rows, writers, acked):
         """By the writers' own word. shop.txlog was empty when they began."""
         there = {r[0] for r in pg.sql("select id from shop.txlog")}
         mine = [r.cells["id"] for r in rows if r.table == "shop.txlog" and r.op == "c"]
-        compare.must(len(mine) == len(set(mine)), "a transaction is in the lake twice")
+        compare.must(len(mine) == len(set(mine)), "a transaction was captured twice")
         compare.must(set(mine) == there, f"transactions in one only: {sorted(set(mine) ^ there)[:5]}")
         compare.must(not acked or set(writers.acked) <= there, "an acknowledged transaction is not in the database")
         compare.must(there <= {*writers.acked, *writers.unknown}, "a transaction that no writer committed")
@@ -69,7 +75,9 @@ class Judge:
 class Soak:
     def __init__(self, l, version=None, kinds=None):
         l.keep_lakes = True
-        self.l, self.kinds = l, kinds or list(FAULTS)
+        self.faults = self.table()
+        self.l, self.kinds = l, kinds or list(self.faults)
+        self.tally = collections.Counter()
         self.kills = self.rows = self.rounds = self.commits = 0
         conf = ["wal_sender_timeout = 4s", "max_wal_size = 512MB"]
         self.pg = l.postgres(version=version, conf=conf)
@@ -77,17 +85,49 @@ class Soak:
         self.net = proxy.Proxy(self.pg.port)
         l.undo.append(self.net.close)
         url = self.pg.url(port=self.net.port) + "?options=-c%20wal_sender_timeout%3D4s"
-        self.car = l.sidecar(self.pg, url=url, capture=[{"tables": "shop.txlog", "deletes": "hard", "snapshot": "never"},
-                                                        {"tables": "shop.*", "snapshot": "never"}])
-        self.fault = l.fault(self.car)
-        self.car.start(env=self.fault.env).wait_streaming(self.pg)
-        self.judge = Judge(self.car, oracle.Oracle(self.pg, self.car.slot))
+        self.car = self.pipeline(url, [{"tables": "shop.txlog", "deletes": "hard", "snapshot": "never"},
+                                       {"tables": "shop.*", "snapshot": "never"}])
+        self.car.start(env=self.env).wait_streaming(self.pg)
+        self.judge = self.Judge(self.car, oracle.Oracle(self.pg, self.car.slot))
         self.car.terminate()
+
+    # ---- the sink, in one place ----
+
+    Judge = Judge
+
+    @staticmethod
+    def table():
+        return FAULTS
+
+    def pipeline(self, url, capture):
+        car = self.l.sidecar(self.pg, url=url, capture=capture)
+        self.fault = self.l.fault(car)
+        self.env = self.fault.env
+        return car
+
+    def tune(self, r):
+        """Draws the round's settings of the sink; says which."""
+        interval = r.choice(["0", "0", "20ms", "200ms"])
+        self.car.settings["sink"].update(commit_interval=interval, codec=r.choice(["deflate", "zstandard", "null"]),
+                                         max_rows=r.choice([1, 50, 1000000]))
+        return f"commits every {interval}"
+
+    def committed(self):
+        """Another value after each commit."""
+        return max((self.car.lake / "_cdc/commits").iterdir(), default=None)
+
+    def end(self):
+        """After the last round."""
+
+    def calm(self):
+        self.net.calm()
+        self.net.cut()
+        self.fault.clear()
 
     # ---- what the faults use ----
 
     def start(self, **env):
-        self.car.start(env={**self.fault.env, **env})
+        self.car.start(env={**self.env, **env})
 
     def kill(self):
         self.car.kill9()
@@ -102,24 +142,22 @@ class Soak:
 
     def goes_on(self, what, timeout=40):
         """A commit with rows after now, from a sidecar that was not restarted."""
-        last = max(self.folder().iterdir(), default=None)
+        last = self.committed()
         self.alive(what)
-        wait.until(f"a commit after {what}", lambda: max(self.folder().iterdir(), default=None) != last, timeout, 0.05)
+        wait.until(f"a commit after {what}", lambda: self.committed() != last, timeout, 0.05)
         self.alive(what)
 
-    def folder(self):
-        return self.car.lake / "_cdc/commits"
+    def enough(self, kills):
+        return self.kills >= kills
 
     # ---- a round ----
 
     def round(self, n, kind=None):
         r = random.Random(f"{self.l.seed}/{n}")
-        kind_drawn = r.choices(self.kinds, [FAULTS[k][0] for k in self.kinds])[0]
+        kind_drawn = r.choices(self.kinds, [self.faults[k][0] for k in self.kinds])[0]
         kind = kind or kind_drawn
         began, kills = time.monotonic(), self.kills
-        interval = r.choice(["0", "0", "20ms", "200ms"])
-        self.car.settings["sink"].update(commit_interval=interval, codec=r.choice(["deflate", "zstandard", "null"]),
-                                         max_rows=r.choice([1, 50, 1000000]))
+        settings = self.tune(r)
         self.car.write_config()
         self.pg.sql("delete from shop.txlog")
         writers = workload.Writers(self.pg, f"{self.l.seed}/{n}", r.randint(1, 4), pause=r.choice([0, 0.003, 0.02]))
@@ -128,22 +166,20 @@ class Soak:
         writers.start()
         if r.random() < 0.15:
             self._bulk(r)
-        said = FAULTS[kind][1](self, r)
+        said = self.faults[kind][1](self, r)
         writers.stop()
         if r.random() < 0.7:
             self.kill()
         elif self.car.alive():
             assert self.car.terminate(60) in (0, -15), f"SIGTERM: {self.car.process.returncode}"  # -15: not yet in its main
-        self.net.calm()
-        self.net.cut()
-        self.fault.clear()
+        self.calm()
         self.car.catch_up()
         rows, commits = self.judge.round(self.pg, writers)
         if n % 40 == 39:
             got = self.car.call("fsck", "CONFIG")
             compare.must(got.code == 0, f"fsck: {got!r}")
         self.rows, self.commits, self.rounds = self.rows + rows, self.commits + commits, self.rounds + 1
-        self.l.step(f"round {n}: {kind}{': ' + said if said else ''}; {self.kills - kills} kills, commits every {interval}, "
+        self.l.step(f"round {n}: {kind}{': ' + said if said else ''}; {self.kills - kills} kills, {settings}, "
                     f"{rows} rows in {commits}, {time.monotonic() - began:.1f} s; in all {self.kills} kills")
 
     def _bulk(self, r):
@@ -152,7 +188,7 @@ class Soak:
 
     def run(self, rounds=None, kills=None, seconds=None, first=0, kind=None):
         began, n = time.monotonic(), first
-        while ((rounds is None or n - first < rounds) and (kills is None or self.kills < kills)
+        while ((rounds is None or n - first < rounds) and (kills is None or not self.enough(kills))
                and (seconds is None or time.monotonic() - began < seconds)):
             try:
                 self.round(n, kind)
@@ -160,8 +196,10 @@ class Soak:
                 self.l.step(f"round {n} failed (seed {self.l.seed}, {self.kills} kills before)")
                 raise
             n += 1
+        self.l.step("fsck")
         got = self.car.call("fsck", "CONFIG", timeout=600)
         compare.must(got.code == 0, f"fsck: {got!r}")
+        self.end()
         self.l.step(f"{self.rounds} rounds, {self.kills} kills, {self.rows} rows in {self.commits} commits, "
                     f"{time.monotonic() - began:.0f} s, seed {self.l.seed}, PostgreSQL {self.pg.version}: nothing lost, nothing "
                     "doubled, replica equal")

@@ -1,0 +1,370 @@
+/*
+ * topics.c - the topics that records go to: made, bound to the producer, watched for being lost.
+ *
+ * Each topic's state (tables, partitions, the next offset of each partition as far as known) lies
+ * in the control topic. A topic that is made again under a running producer shows no error at all
+ * (facts 4); what shows it is an offset that goes back: in a delivery report, or at a start a high
+ * watermark below a saved end.
+ *
+ * The number of partitions is taken from the brokers at a start and kept until the next: a key
+ * changes its partition between two transactions and never in one.
+ */
+#include "kafka.h"
+
+#include "cdc/crash.h"
+#include "cdc/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SLICE_MS     500
+#define PATIENCE_US  INT64_C(20000000)
+#define BATCH_EXCESS 512 /* of a batch beside what batch.size counts */
+
+struct kfk_topic *kfk_topic_find(const struct kafka *kf, const char *name)
+{
+    for (size_t i = 0; i < kf->n_topics; i++)
+        if (strcmp(kf->topics[i]->name, name) == 0)
+            return kf->topics[i];
+    return NULL;
+}
+
+struct kfk_topic *kfk_topic_add(struct kafka *kf, const char *name)
+{
+    struct kfk_topic *topic = kfk_topic_find(kf, name);
+    if (topic)
+        return topic;
+    struct kfk_topic **topics = realloc(kf->topics, (kf->n_topics + 1) * sizeof *topics);
+    if (!topics)
+        return NULL;
+    kf->topics = topics;
+    topic = calloc(1, sizeof *topic);
+    if (!topic)
+        return NULL;
+    snprintf(topic->name, sizeof topic->name, "%s", name);
+    topic->unsaved = true;
+    kf->topics[kf->n_topics++] = topic;
+    return topic;
+}
+
+void kfk_topics_unbind(struct kafka *kf)
+{
+    for (size_t i = 0; i < kf->n_topics; i++) {
+        struct kfk_topic *topic = kf->topics[i];
+        if (topic->rkt)
+            rd_kafka_topic_destroy(topic->rkt);
+        topic->rkt = NULL;
+        topic->dirty = true; /* a transaction that would have saved it may be gone */
+    }
+}
+
+void kfk_topics_done(struct kafka *kf)
+{
+    for (size_t i = 0; i < kf->n_topics; i++) {
+        kfk_topic_state_done(&kf->topics[i]->state);
+        free(kf->topics[i]);
+    }
+    free(kf->topics);
+    kf->topics = NULL;
+    kf->n_topics = 0;
+}
+
+void kfk_topic_delivered(struct kfk_topic *topic, int32_t partition, int64_t offset)
+{
+    if (partition < 0 || partition >= topic->state.partitions || offset < 0)
+        return;
+    int64_t *end = &topic->state.ends[partition];
+    topic->lost |= offset < *end;
+    *end = offset + 1 > *end ? offset + 1 : *end;
+    topic->dirty = true;
+}
+
+/* Room for n partitions; what is known of the first ones stays. */
+static int resize(struct kfk_topic *topic, int32_t n, struct cdc_error *err)
+{
+    struct kfk_topic_state *state = &topic->state;
+    if (n <= state->partitions) {
+        state->partitions = n;
+        return CDC_OK;
+    }
+    int64_t *ends = realloc(state->ends, (size_t)n * sizeof *ends);
+    if (!ends)
+        return cdc_fail_oom(err);
+    memset(ends + state->partitions, 0, (size_t)(n - state->partitions) * sizeof *ends);
+    state->ends = ends;
+    state->partitions = n;
+    return CDC_OK;
+}
+
+/* Reports may have told of later ends than the record, which is written now and then. */
+static void merge(struct kfk_topic *topic, struct kfk_topic_state *take)
+{
+    const struct kfk_topic_state *old = &topic->state;
+    for (int32_t i = 0; i < take->partitions && i < old->partitions; i++)
+        if (old->ends[i] > take->ends[i])
+            take->ends[i] = old->ends[i];
+    kfk_topic_state_done(&topic->state);
+    topic->state = *take;
+    topic->made = true;
+    topic->unsaved = topic->gone = false;
+}
+
+int kfk_topic_load(struct kafka *kf, const struct kfk_record *rec, struct cdc_error *err)
+{
+    char name[KFK_TOPIC_MAX + 1];
+    struct kfk_topic_state state;
+    size_t prefix = sizeof KFK_TOPIC_KEY - 1;
+    if (!rec->v.p)
+        return CDC_OK;
+    if (kfk_topic_state_parse(rec->v, &state, err) < 0)
+        return CDC_FAIL;
+    snprintf(name, sizeof name, "%.*s", (int)(rec->key.len - prefix), rec->key.p + prefix);
+    struct kfk_topic *topic = kfk_topic_add(kf, name);
+    if (!topic) {
+        kfk_topic_state_done(&state);
+        return cdc_fail_oom(err);
+    }
+    merge(topic, &state);
+    return CDC_OK;
+}
+
+/* ---- verify: what was there must be there ---- */
+
+/* Is any of its tables captured (still)? */
+static bool captured(const struct kafka *kf, const struct kfk_topic *topic)
+{
+    for (size_t i = 0; i < topic->state.n_tables; i++) {
+        char schema[512];
+        const char *full = topic->state.tables[i], *dot = strchr(full, '.');
+        if (!dot || (size_t)(dot - full) >= sizeof schema)
+            return true;
+        snprintf(schema, sizeof schema, "%.*s", (int)(dot - full), full);
+        if (cdc_capture_match(kf->set.cfg->capture, schema, dot + 1))
+            return true;
+    }
+    return false;
+}
+
+static int lost(struct kafka *kf, struct kfk_topic *topic, const char *how, struct cdc_error *err)
+{
+    if (!kf->set.lost_continue && captured(kf, topic))
+        return cdc_fail(err, CDC_OPERATOR, topic->name,
+                        "the topic was deleted or made again, or has lost records: %s. What it "
+                        "held is not sent again. Rebuild it from a new snapshot under another "
+                        "`name`, or set sink.on_lost_topic: continue to go on without",
+                        how);
+    cdc_log(CDC_LOG_WARN,
+            "kafka: topic %s was deleted or made again, or has lost records: %s; going on, "
+            "%s",
+            topic->name, how,
+            kf->set.lost_continue ? "as on_lost_topic says"
+                                  : "since none of its tables is captured");
+    memset(topic->state.ends, 0, (size_t)topic->state.partitions * sizeof *topic->state.ends);
+    topic->lost = false;
+    topic->unsaved = true;
+    return CDC_OK;
+}
+
+static int verify_count(struct kafka *kf, struct kfk_topic *topic, int32_t n, struct cdc_error *err)
+{
+    char how[96];
+    if (n < topic->state.partitions) {
+        snprintf(how, sizeof how, "it had %" PRId32 " partitions and has %" PRId32,
+                 topic->state.partitions, n);
+        if (lost(kf, topic, how, err) < 0)
+            return CDC_FAIL;
+    } else if (n > topic->state.partitions) {
+        cdc_log(CDC_LOG_WARN,
+                "kafka: topic %s has %" PRId32 " partitions now, before %" PRId32
+                ": from here on most keys are in another partition",
+                topic->name, n, topic->state.partitions);
+        topic->unsaved = true;
+    }
+    return resize(topic, n, err);
+}
+
+/* One request for the ends of all partitions of all topics: timestamp -1 means the end. */
+static int ask_ends(const struct kafka *kf, struct kfk_reader *rd,
+                    rd_kafka_topic_partition_list_t *list, struct cdc_error *err)
+{
+    for (size_t i = 0; i < kf->n_topics; i++)
+        for (int32_t p = 0; kf->topics[i]->made && p < kf->topics[i]->state.partitions; p++)
+            rd_kafka_topic_partition_list_add(list, kf->topics[i]->name, p)->offset =
+                RD_KAFKA_OFFSET_END;
+    if (list->cnt == 0)
+        return CDC_OK;
+    int64_t deadline = cdc_mono_us() + PATIENCE_US;
+    rd_kafka_resp_err_t code;
+    do
+        code = rd_kafka_offsets_for_times(rd->rk, list, SLICE_MS * 10);
+    while (code && kfk_judge(code)->act == KFK_RETRY && cdc_mono_us() < deadline &&
+           !atomic_load(&kf->woken));
+    return code ? kfk_reader_fail(rd, code, "", "cannot learn of the topics' offsets", err)
+                : CDC_OK;
+}
+
+static int verify_ends(struct kafka *kf, struct kfk_topic *topic, struct kfk_reader *rd,
+                       const rd_kafka_topic_partition_list_t *list, struct cdc_error *err)
+{
+    char how[128];
+    for (int32_t p = 0; topic->made && p < topic->state.partitions; p++) {
+        const rd_kafka_topic_partition_t *at =
+            rd_kafka_topic_partition_list_find((void *)(uintptr_t)list, topic->name, p);
+        int64_t low, high = at && at->err == 0 ? at->offset : -1;
+        /* The end of what is stable: another producer's open transaction may stand before ours. */
+        if (high < topic->state.ends[p] &&
+            kfk_reader_offsets(rd, topic->name, p, &low, &high, err) < 0)
+            return CDC_FAIL;
+        if (high < topic->state.ends[p]) {
+            snprintf(how, sizeof how,
+                     "partition %" PRId32 " reached offset %" PRId64 " and ends at %" PRId64, p,
+                     topic->state.ends[p], high);
+            return lost(kf, topic, how, err);
+        }
+    }
+    return topic->lost ? lost(kf, topic, "offsets of a partition went back", err) : CDC_OK;
+}
+
+static int verify_all_ends(struct kafka *kf, struct kfk_reader *rd, struct cdc_error *err)
+{
+    struct kfk_reader *all = NULL;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
+    int rc = ask_ends(kf, rd, list, err);
+    if (rc == CDC_OK)
+        rc = kfk_reader_new(&kf->set, false, &kf->woken, &all, err);
+    for (size_t i = 0; rc == CDC_OK && i < kf->n_topics; i++)
+        rc = verify_ends(kf, kf->topics[i], all, list, err);
+    kfk_reader_free(all);
+    rd_kafka_topic_partition_list_destroy(list);
+    return rc;
+}
+
+int kfk_topics_verify(struct kafka *kf, struct kfk_reader *rd, struct cdc_error *err)
+{
+    for (size_t i = 0; i < kf->n_topics; i++) {
+        struct kfk_topic *topic = kf->topics[i];
+        int32_t n = 0;
+        if (!topic->made)
+            continue;
+        int rc = kfk_reader_partitions(rd, topic->name, &n, err);
+        if (rc == CDC_END) {
+            rc = lost(kf, topic, "there is no such topic", err);
+            topic->made = false; /* it is made again where a table wants it */
+            topic->gone = true;
+        } else if (rc == CDC_OK) {
+            rc = verify_count(kf, topic, n, err);
+        }
+        if (rc < 0)
+            return CDC_FAIL;
+    }
+    return verify_all_ends(kf, rd, err);
+}
+
+/* ---- bind: what is needed before records can go there ---- */
+
+bool kfk_topic_unbound(const struct kfk_topic *topic)
+{
+    return !topic->rkt && (topic->made || topic->wanted);
+}
+
+static int make(struct kafka *kf, struct kfk_topic *topic, struct kfk_reader *rd,
+                struct cdc_error *err)
+{
+    int32_t n = 0;
+    int rc = kfk_reader_partitions(rd, topic->name, &n, err);
+    if (rc == CDC_END) {
+        const struct kfk_wish wish = {.name = topic->name,
+                                      .partitions = kf->set.partitions,
+                                      .replication = kf->set.replication,
+                                      .config = kf->set.topic_config,
+                                      .n_config = kf->set.n_topic_config};
+        rc = kfk_admin_create(rd, &wish, err);
+        if (rc == CDC_OK) {
+            CDC_POINT("kafka.topic_created");
+            cdc_log(CDC_LOG_INFO, "kafka: made topic %s with %" PRId32 " partitions", topic->name,
+                    wish.partitions);
+            rc = kfk_reader_partitions(rd, topic->name, &n, err);
+        }
+        if (rc == CDC_END)
+            return cdc_fail(err, CDC_RETRY, topic->name, "the topic was made and is not there yet");
+    }
+    if (rc < 0)
+        return CDC_FAIL;
+    if (n != topic->state.partitions)
+        topic->unsaved = true;
+    return resize(topic, n, err);
+}
+
+static void take_description(struct kfk_topic *topic, const struct kfk_described *of)
+{
+    topic->described = of->known;
+    topic->max_bytes = of->max_bytes;
+    topic->compact = of->known && of->compact;
+}
+
+/* librdkafka never splits a batch that is refused: none may be larger than the topic takes. */
+static int fit_batches(struct kafka *kf, const struct kfk_topic *topic, struct cdc_error *err)
+{
+    int64_t fits = (int64_t)topic->max_bytes - BATCH_EXCESS;
+    fits = fits < 1024 ? 1024 : fits;
+    if (!topic->described || kf->prod->batch_max <= fits)
+        return CDC_OK;
+    kf->set.batch_bytes = fits;
+    return cdc_fail(err, CDC_REWIND, topic->name,
+                    "the topic takes %zu bytes at once: going on with a producer of smaller "
+                    "batches",
+                    topic->max_bytes);
+}
+
+static int bind_one(struct kafka *kf, struct kfk_topic *topic, struct cdc_error *err)
+{
+    const struct rd_kafka_metadata *md = NULL;
+    if (fit_batches(kf, topic, err) < 0)
+        return CDC_FAIL;
+    topic->rkt = rd_kafka_topic_new(kf->prod->rk, topic->name, NULL);
+    if (!topic->rkt)
+        return cdc_fail_oom(err);
+    /* Else the first record waits for it, for up to a second (facts 2.3); a failure shows there. */
+    if (rd_kafka_metadata(kf->prod->rk, 0, topic->rkt, &md, SLICE_MS * 10) == 0)
+        rd_kafka_metadata_destroy(md);
+    return CDC_OK;
+}
+
+static int describe(struct kafka *kf, struct kfk_reader *rd, size_t n, struct cdc_error *err)
+{
+    const char **names = calloc(n, sizeof *names);
+    struct kfk_described *of = calloc(n, sizeof *of);
+    if (names && of) {
+        for (size_t i = 0, k = 0; i < kf->n_topics; i++)
+            if (kfk_topic_unbound(kf->topics[i]))
+                names[k++] = kf->topics[i]->name;
+        kfk_admin_describe(rd, names, n, of);
+        for (size_t i = 0, k = 0; i < kf->n_topics; i++)
+            if (kfk_topic_unbound(kf->topics[i]))
+                take_description(kf->topics[i], &of[k++]);
+    }
+    bool ok = names && of;
+    free(names);
+    free(of);
+    return ok ? CDC_OK : cdc_fail_oom(err);
+}
+
+int kfk_topics_bind(struct kafka *kf, struct kfk_reader *rd, struct cdc_error *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < kf->n_topics; i++) {
+        struct kfk_topic *topic = kf->topics[i];
+        n += kfk_topic_unbound(topic);
+        if (kfk_topic_unbound(topic) && !topic->made && make(kf, topic, rd, err) < 0)
+            return CDC_FAIL;
+    }
+    if (n == 0)
+        return CDC_OK;
+    if (describe(kf, rd, n, err) < 0)
+        return CDC_FAIL;
+    for (size_t i = 0; i < kf->n_topics; i++)
+        if (kfk_topic_unbound(kf->topics[i]) && bind_one(kf, kf->topics[i], err) < 0)
+            return CDC_FAIL;
+    return CDC_OK;
+}

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Without this a topic that was deleted, made again, too small for a record or compacted would lose rows and nobody would know:
+each is refused with its name, or treated as the configuration says.
+"""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
+from sidestream_test import compare, kafka, lab, wait  # noqa: E402
+
+TOPIC = "{}.shop.t"
+
+
+def main(l):
+    broker = l.kafka()
+    pg = l.postgres()
+    pg.sql("create schema shop; create table shop.t (id int primary key, v text, w text); "
+           "alter table shop.t alter w set storage external; create table shop.u (id int primary key)")
+    created(l, pg, broker)
+    lost(l, pg, broker)
+    while_running(l, pg, broker)
+    oversized(l, pg, broker)
+    compacted(l, pg, broker)
+
+
+def made(l, pg, broker, name, sink=None, capture=None):
+    """A pipeline that has one row in its topic, and is not running."""
+    pg.sql("delete from shop.t")
+    car = l.sidecar(pg, name=name, kafka=broker, sink={"partitions": 2, **(sink or {})}, capture=capture)
+    car.catch_up()
+    pg.sql("insert into shop.t values (1, 'one', repeat('w', 3000))")
+    car.catch_up()
+    return car
+
+
+def created(l, pg, broker):
+    broker.create(TOPIC.format("made"), 3)  # by somebody else, before: taken as it is
+    config = {"retention.ms": "123456789", "cleanup.policy": "delete"}
+    car = made(l, pg, broker, "made", sink={"topic_config": config})
+    pg.sql("insert into shop.u values (1)")
+    car.catch_up()
+    topics = broker.topics("made.")
+    assert topics == {"made.shop.t": 3, "made.shop.u": 2}, topics
+    got = broker.config("made.shop.u")
+    assert {k: got.get(k) for k in config} == config, got
+    assert "retention.ms" not in broker.config("made.shop.t"), "a topic that was there is left alone"
+    control = broker.config("_sidestream.made")
+    assert broker.topics("_sidestream.made") == {"_sidestream.made": 1} and control["cleanup.policy"] == "compact", control
+    assert control["segment.ms"] == "3600000" and control["segment.bytes"] == str(16 << 20), control
+    assert all(kafka.partition_of(r.record.key, topics[r.record.topic]) == r.record.partition for r in car.output().rows())
+    l.step("topics made as configured; the control topic is compacted, of one partition")
+
+
+def lost(l, pg, broker):
+    for how in ("deleted", "made again"):
+        name = how.replace(" ", "_")
+        car = made(l, pg, broker, name)
+        topic = TOPIC.format(name)
+        broker.delete(topic)
+        if how == "made again":
+            broker.create(topic, 2)
+        pg.sql("insert into shop.t values (2)")
+        got = car.call("run", "CONFIG", "--until-caught-up", timeout=60)
+        assert got.code == 3 and topic in got.err and "on_lost_topic" in got.err, f"{how}: {got!r}"
+        car.settings["sink"]["on_lost_topic"] = "continue"
+        car.write_config()
+        car.catch_up()
+        rows = [r.cells["id"] for r in car.output().rows("shop.t")]
+        assert rows == [2], f"{how}, continue: {rows}"
+        car.settings["sink"].pop("on_lost_topic")
+        car.write_config()
+        car.catch_up()  # and it is not asked again
+        l.step(f"a topic {how} while the sidecar was away: refused, then continued as told")
+
+
+def while_running(l, pg, broker):
+    car = made(l, pg, broker, "running", sink={"transaction_timeout": "10s"})  # so long it may take to be noticed
+    car.start().wait_streaming(pg)
+    pg.sql("insert into shop.t values (2)")
+    wait.until("the row", lambda: car.output().count("shop.t") == 2)
+    broker.delete("running.shop.t")
+
+    def insert():
+        pg.sql("insert into shop.t select max(id) + 1 from shop.t")
+        return not car.alive()
+    wait.until("it to notice", insert, 60, 0.2)
+    assert car.process.returncode == 3 and "running.shop.t" in car.log(), f"{car.process.returncode}: {car.log()[-1500:]}"
+    l.step("a topic deleted under it: refused")
+
+
+def oversized(l, pg, broker):
+    big = "insert into shop.t select {}, string_agg(md5(g::text), ''), 'kept' from generate_series(1, 8000) g"  # 256 kB
+    for policy in ("fail", "drop", "placeholder"):
+        car = made(l, pg, broker, f"over_{policy}", sink={"oversized": policy, "topic_config": {"max.message.bytes": "100000"}})
+        pg.each("insert into shop.t values (2, 'before')", big.format(3), "insert into shop.t values (4, 'after')")
+        if policy == "fail":
+            got = car.call("run", "CONFIG", "--until-caught-up", timeout=60)
+            assert got.code == 3 and "shop.t" in got.err and "100000" in got.err and "oversized" in got.err, got
+            l.step("oversized: fail: refused, with table, size and limit")
+            continue
+        got = car.catch_up()
+        rows = {r.cells["id"]: r.cells for r in car.output().rows("shop.t")}
+        if policy == "drop":
+            assert sorted(rows) == [1, 2, 4] and "shop.t" in got.err, (sorted(rows), got.err)
+        else:
+            assert sorted(rows) == [1, 2, 3, 4] and rows[3]["v"] is None and rows[3]["__invalid"] == ["v"], rows.get(3)
+            assert rows[3]["w"] == "kept", "only the largest is left out"
+        l.step(f"oversized: {policy}: as it says, the rest is there")
+
+
+def compacted(l, pg, broker):
+    """An update without its unchanged value would become the only record of its key."""
+    car = made(l, pg, broker, "small", sink={"topic_config": {"cleanup.policy": "compact"}})
+    pg.sql("update shop.t set v = 'two' where id = 1")
+    got = car.call("run", "CONFIG", "--until-caught-up", timeout=60)
+    assert got.code == 3 and "small.shop.t" in got.err and "REPLICA IDENTITY FULL" in got.err.upper(), got
+    l.step("a compacted topic and a value that was not sent: refused")
+    pg.sql("alter table shop.t replica identity full")
+    car = made(l, pg, broker, "whole", sink={"topic_config": {"cleanup.policy": "compact"}})
+    pg.sql("update shop.t set v = 'two' where id = 1")
+    car.catch_up()
+    rows = car.output().rows("shop.t")
+    assert rows[-1].op == "u" and rows[-1].cells["w"] == "w" * 3000 and not rows[-1].cells["__unchanged"], rows[-1]
+    live = [c for c in compare.fold(rows, {"shop.t": ["id"]})["shop.t"].values() if not c["__deleted"]]
+    compare.tables_equal(pg, live, "shop.t", "fold")
+    l.step("with the whole old row: complete records")
+
+
+lab.run(main)

@@ -71,14 +71,18 @@ int cdc_args_read(const char *command, int argc, char **argv, struct cdc_args *r
         } else if (!flags_over && argv[i][0] == '-' && argv[i][1]) {
             if (read_flag(argc, argv, &i, ret, err) != CDC_OK)
                 return CDC_FAIL;
-        } else if (ret->place || !cmd->place) {
-            return usage_fail(cmd, err, "one argument too many:", argv[i]);
-        } else {
+        } else if (!ret->place && cmd->place) {
             ret->place = argv[i];
+        } else if (!ret->second && cmd->second) {
+            ret->second = argv[i];
+        } else {
+            return usage_fail(cmd, err, "one argument too many:", argv[i]);
         }
     }
     if (!ret->place && cmd->place && cmd->place[0] != '[')
         return usage_fail(cmd, err, "what is missing is", cmd->place);
+    if (!ret->second && cmd->second)
+        return usage_fail(cmd, err, "what is missing is", cmd->second);
     return CDC_OK;
 }
 

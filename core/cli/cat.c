@@ -146,18 +146,28 @@ static int read_table(const struct cdc_args *args, struct cat *cat, struct cdc_e
     return CDC_OK;
 }
 
+static int check_files(const struct cat *cat, const struct cdc_place *place, struct cdc_error *err)
+{
+    if (!cat->files || place->ops->file)
+        return CDC_OK;
+    return cdc_fail(err, CDC_CONFIG, "--files",
+                    "the sink of %s writes no data files; without --files its records are printed",
+                    place->name);
+}
+
 int cdc_cmd_cat(int argc, char **argv)
 {
     struct cdc_error err = {0};
     struct cdc_args args;
     struct cdc_place place = {0};
     struct cat cat = {.line = CDC_BUF(LINE_MAX_BYTES)};
-    uint64_t from;
+    struct cdc_feed_start start = {0};
     int status = cdc_args_read("cat", argc, argv, &args, &err);
     if (!status)
-        status = read_from(&args, &from, &err) || read_table(&args, &cat, &err);
+        status = read_from(&args, &start.after, &err) || read_table(&args, &cat, &err);
     if (!status)
-        status = cdc_place_open(args.place, from, &place, &err);
+        status = cdc_place_find(args.place, &place, &err) || check_files(&cat, &place, &err) ||
+                 cdc_place_open(&place, &start, &err);
     if (!status) {
         cat.ops = place.ops;
         cat.feed = place.feed;

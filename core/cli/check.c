@@ -6,6 +6,7 @@
  */
 #include "cli/cli.h"
 #include "config/settings.h"
+#include "registry/registry.h"
 
 typedef int check_fn(const struct cdc_config *cfg, struct cdc_report *report,
                      struct cdc_error *err);
@@ -19,6 +20,19 @@ static void check_side(const struct cdc_settings *set, check_fn *check, const ch
                    err.message);
 }
 
+static void check_registry(const struct cdc_settings *set, struct cdc_report *report)
+{
+    struct cdc_error err = {0};
+    struct cdc_buf told = CDC_BUF(4096);
+    if (!(set->sink->caps & CDC_SINK_PLANS))
+        return;
+    if (cdc_registry_ping(set->registry, &told, &err) < 0)
+        cdc_report(report, CDC_BAD, NULL, "registry: %s", err.message);
+    else
+        cdc_report(report, CDC_PASS, NULL, "registry: %s", cdc_buf_cstr(&told));
+    cdc_buf_done(&told);
+}
+
 static int check_all(const struct cdc_settings *set, struct cdc_report *report)
 {
     const struct cdc_rule *rules;
@@ -28,6 +42,7 @@ static int check_all(const struct cdc_settings *set, struct cdc_report *report)
                n == 1 ? "" : "s");
     check_side(set, set->source->check, "source", report);
     check_side(set, set->sink->check, "sink", report);
+    check_registry(set, report);
     return cdc_report_count(report, CDC_BAD) ? CDC_EXIT_FAILED : CDC_EXIT_OK;
 }
 

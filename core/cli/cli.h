@@ -25,9 +25,10 @@ struct cdc_flag {
 struct cdc_command {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *place; /* the one argument, as --help calls it: "CONFIG"; NULL: takes none */
-    const char *doc;   /* one sentence */
-    const char *more;  /* further lines for --help, or NULL */
+    const char *place;  /* the one argument, as --help calls it: "CONFIG"; NULL: takes none */
+    const char *second; /* a further argument: "SCHEMA.TABLE"; NULL: none */
+    const char *doc;    /* one sentence */
+    const char *more;   /* further lines for --help, or NULL */
     const char *example;
     const struct cdc_flag *flags; /* ends in {0}; NULL: none */
     bool hidden;
@@ -40,6 +41,9 @@ int cdc_cmd_run(int argc, char **argv);
 int cdc_cmd_check(int argc, char **argv);
 int cdc_cmd_init(int argc, char **argv);
 int cdc_cmd_cat(int argc, char **argv);
+int cdc_cmd_status(int argc, char **argv);
+int cdc_cmd_pause(int argc, char **argv);
+int cdc_cmd_resume(int argc, char **argv);
 int cdc_cmd_fsck(int argc, char **argv);
 int cdc_cmd_replica(int argc, char **argv);
 int cdc_cmd_verify(int argc, char **argv);
@@ -52,6 +56,7 @@ int cdc_cmd_docs(int argc, char **argv);
 struct cdc_args {
     const struct cdc_command *command;
     const char *place;                 /* never NULL where the command has one */
+    const char *second;                /* the same */
     const char *values[CDC_FLAGS_MAX]; /* by the place of the flag in the command's table */
 };
 

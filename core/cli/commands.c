@@ -38,6 +38,11 @@ static const struct cdc_flag verify_flags[] = {
     {0},
 };
 
+static const struct cdc_flag status_flags[] = {
+    {"--json", NULL, "print it as the instance sends it"},
+    {0},
+};
+
 static const struct cdc_flag drop_flags[] = {
     {"--yes", NULL, "do not ask"},
     {0},
@@ -72,6 +77,27 @@ const struct cdc_command cdc_commands[] = {
          "line, so PGPASSWORD is a better place for it than the URL.\n",
      .example = "sidestream init postgresql://cdc@127.0.0.1:5432/shop --output shop.yaml",
      .flags = init_flags},
+    {.name = "status",
+     .run = cdc_cmd_status,
+     .place = "CONFIG",
+     .doc = "Asks the running instance how far it is, and who holds the source's log.",
+     .more = "Needs `http:` in the configuration. Exits 0 if it is ready, else 1.\n",
+     .example = "sidestream status shop.yaml",
+     .flags = status_flags},
+    {.name = "pause",
+     .run = cdc_cmd_pause,
+     .place = "CONFIG",
+     .second = "SCHEMA.TABLE",
+     .doc = "Makes the running instance leave out a table until it is resumed.",
+     .more = "Its changes meanwhile are not written: it has a gap, which only a new copy mends.\n"
+             "Needs `http:` in the configuration.\n",
+     .example = "sidestream pause shop.yaml public.audit"},
+    {.name = "resume",
+     .run = cdc_cmd_resume,
+     .place = "CONFIG",
+     .second = "SCHEMA.TABLE",
+     .doc = "Makes the running instance take a paused table again, from there on.",
+     .example = "sidestream resume shop.yaml public.audit"},
     {.name = "cat",
      .run = cdc_cmd_cat,
      .place = "PATH|CONFIG",

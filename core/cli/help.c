@@ -28,7 +28,7 @@ static void put_wrapped(FILE *out, const char *text, int indent)
 
 static void put_flag(FILE *out, const char *name, const char *value, const char *doc)
 {
-    char left[64];
+    char left[96];
     snprintf(left, sizeof left, "%s%s%s", name, value ? " " : "", value ? value : "");
     fprintf(out, "  %-28s ", left);
     put_wrapped(out, doc, 31);
@@ -36,14 +36,22 @@ static void put_flag(FILE *out, const char *name, const char *value, const char 
 
 void cdc_help_command(FILE *out, const struct cdc_command *cmd)
 {
-    fprintf(out, "usage: sidestream %s%s%s%s\n\n%s\n%s", cmd->name, cmd->place ? " " : "",
-            cmd->place ? cmd->place : "", cmd->flags ? " [options]" : "", cmd->doc,
-            cmd->more ? cmd->more : "");
+    fprintf(out, "usage: sidestream %s%s%s%s%s%s\n\n%s\n%s", cmd->name, cmd->place ? " " : "",
+            cmd->place ? cmd->place : "", cmd->second ? " " : "", cmd->second ? cmd->second : "",
+            cmd->flags ? " [options]" : "", cmd->doc, cmd->more ? cmd->more : "");
     fputs("\noptions:\n", out);
     for (const struct cdc_flag *flag = cmd->flags; flag && flag->name; flag++)
         put_flag(out, flag->name, flag->value, flag->doc);
     put_flag(out, "--help", NULL, "this text");
     fprintf(out, "\nexample:\n  %s\n", cmd->example);
+}
+
+static void put_command(FILE *out, const struct cdc_command *cmd)
+{
+    char places[64];
+    snprintf(places, sizeof places, "%s%s%s", cmd->place ? cmd->place : "", cmd->second ? " " : "",
+             cmd->second ? cmd->second : "");
+    put_flag(out, cmd->name, *places ? places : NULL, cmd->doc);
 }
 
 void cdc_help_commands(FILE *out)
@@ -53,7 +61,7 @@ void cdc_help_commands(FILE *out)
           out);
     for (const struct cdc_command *cmd = cdc_commands; cmd->name; cmd++)
         if (!cmd->hidden)
-            put_flag(out, cmd->name, cmd->place, cmd->doc);
+            put_command(out, cmd);
     fputs("\n`sidestream COMMAND --help` tells more of one, `sidestream help config` what the "
           "configuration can say.\n"
           "exit codes: 0 done, 1 failed or damage found, 2 usage or configuration, 3 refused: a "

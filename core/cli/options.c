@@ -63,6 +63,7 @@ void cdc_option_type_text(const struct cdc_option *opt, struct cdc_buf *ret)
         [CDC_OPT_LIST] = "list of texts",
         [CDC_OPT_SECTION] = "section",
         [CDC_OPT_MAP] = "mapping of names to whole numbers",
+        [CDC_OPT_STRINGS] = "mapping of names to texts",
         [CDC_OPT_CHOICES] = "",
     };
     bool elsewhere = opt->type == CDC_OPT_SECTION && !opt->section;

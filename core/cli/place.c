@@ -7,17 +7,32 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* "lake, kafka": the sinks that can be read back. */
+static void put_readable(struct cdc_buf *buf)
+{
+    for (const struct cdc_sink_ops *const *sink = cdc_sinks(); *sink; sink++)
+        if ((*sink)->feed)
+            cdc_buf_printf(buf, "%s%s", buf->len ? ", " : "", (*sink)->name);
+}
+
 int cdc_place_feed(const struct cdc_settings *set, const struct cdc_feed_ops **ret,
                    struct cdc_error *err)
 {
-    if (!set->sink->feed)
-        return cdc_fail(err, CDC_CONFIG, set->config.path,
-                        "what the sink %s has written cannot be read back; a sink of type lake can",
-                        set->sink->name);
-    *ret = set->sink->feed;
-    return CDC_OK;
+    if (set->sink->feed) {
+        *ret = set->sink->feed;
+        return CDC_OK;
+    }
+    struct cdc_buf names = CDC_BUF(4096);
+    put_readable(&names);
+    const char *text = cdc_buf_cstr(&names);
+    int rc = cdc_fail(err, CDC_CONFIG, set->config.path,
+                      "what the sink %s has written cannot be read back; these can: %s",
+                      set->sink->name, text ? text : "");
+    cdc_buf_done(&names);
+    return rc;
 }
 
+/* A sink whose feed is no folder (knows == NULL) is not asked. */
 static const struct cdc_feed_ops *feed_of_directory(const char *path)
 {
     for (const struct cdc_sink_ops *const *sink = cdc_sinks(); *sink; sink++)
@@ -26,25 +41,31 @@ static const struct cdc_feed_ops *feed_of_directory(const char *path)
     return NULL;
 }
 
-int cdc_place_open(const char *place, uint64_t after, struct cdc_place *ret, struct cdc_error *err)
+int cdc_place_find(const char *place, struct cdc_place *ret, struct cdc_error *err)
 {
     struct stat st;
-    *ret = (struct cdc_place){0};
+    *ret = (struct cdc_place){.name = place};
     if (stat(place, &st) != 0)
         return cdc_fail(err, CDC_CONFIG, place, "%s; name a lake's folder or a configuration file",
                         strerror(errno));
-    if (!S_ISDIR(st.st_mode)) {
-        if (cdc_settings_load(place, &ret->settings, err) ||
-            cdc_place_feed(ret->settings, &ret->ops, err))
-            return CDC_FAIL;
-        return ret->ops->open(&ret->settings->config, NULL, after, &ret->feed, err);
-    }
+    if (!S_ISDIR(st.st_mode))
+        return cdc_settings_load(place, &ret->settings, err)
+                   ? CDC_FAIL
+                   : cdc_place_feed(ret->settings, &ret->ops, err);
     ret->ops = feed_of_directory(place);
     if (!ret->ops)
         return cdc_fail(err, CDC_OPERATOR, place,
                         "this folder is no lake of sidestream; name the folder that `path` of the "
                         "sink names, or the configuration file");
-    return ret->ops->open(NULL, place, after, &ret->feed, err);
+    return CDC_OK;
+}
+
+int cdc_place_open(struct cdc_place *place, const struct cdc_feed_start *start,
+                   struct cdc_error *err)
+{
+    if (place->settings)
+        return place->ops->open(&place->settings->config, NULL, start, &place->feed, err);
+    return place->ops->open(NULL, place->name, start, &place->feed, err);
 }
 
 void cdc_place_close(struct cdc_place *place)

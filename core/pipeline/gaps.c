@@ -92,15 +92,18 @@ int cdc_gaps_note(struct cdc_outlet *out, struct cdc_error *err)
     return CDC_OK;
 }
 
-int cdc_gap_keep(struct cdc_slice before, struct cdc_buf *now)
+int cdc_state_keep(struct cdc_slice before, const json_t *ids, struct cdc_buf *now)
 {
     json_t *old = state_of(before), *gap = json_object_get(old, "gap");
-    json_t *state = gap ? state_of(cdc_buf_slice(now)) : NULL;
+    json_t *state = gap || ids ? state_of(cdc_buf_slice(now)) : NULL;
     int rc = CDC_OK;
-    if (gap) {
-        char *text = state && json_object_set(state, "gap", gap) == 0
-                         ? json_dumps(state, JSON_COMPACT)
-                         : NULL;
+    if (gap || ids) {
+        rc = state ? 0 : -1;
+        if (rc == 0 && ids)
+            rc = json_object_update(state, (json_t *)(uintptr_t)ids);
+        if (rc == 0 && gap)
+            rc = json_object_set(state, "gap", gap);
+        char *text = rc == 0 ? json_dumps(state, JSON_COMPACT) : NULL;
         cdc_buf_reset(now);
         if (text)
             cdc_buf_str(now, text);

@@ -65,12 +65,14 @@ static int push(struct cdc_run *run, struct cdc_batch *batch, struct cdc_error *
             cdc_batch_unref(batch);
             return rc;
         }
+        cdc_look(run);
         cdc_pool_wait(run->pool, cdc_mono_us() + SLICE_US);
     }
 }
 
 struct intake {
     bool at_cut;          /* the last batch pushed ended at a cut, or none was */
+    bool last;            /* nothing more is to be read of the stream */
     int64_t stop_seen_us; /* 0: not asked to stop */
 };
 
@@ -87,31 +89,56 @@ static bool enough(struct cdc_run *run, struct intake *in)
     return in->at_cut || now - in->stop_seen_us > LAST_TX_US;
 }
 
+/*
+ * What a copy of tables wants before the next poll. CDC_AGAIN: come again instead of polling: the
+ * intake is held, or only copies are still waited for. CDC_END: these are done too.
+ */
+static int visit(struct cdc_run *run, struct intake *in, struct cdc_error *err)
+{
+    int rc = in->at_cut ? cdc_copier_visit(run->copier, err) : CDC_OK;
+    if (rc == CDC_OK && in->last)
+        rc = cdc_copier_idle(run->copier) ? CDC_END : CDC_AGAIN;
+    if (rc != CDC_AGAIN)
+        return rc;
+    if (run->source->ops->keepalive(run->source, err) < 0)
+        return CDC_FAIL;
+    cdc_copier_wait(run->copier, cdc_mono_us() + SLICE_US);
+    return CDC_AGAIN;
+}
+
 /* One poll and what follows from it. CDC_END: read no more. */
 static int step(struct cdc_run *run, struct intake *in, struct cdc_error *err)
 {
     if (pass_ack(run, err) < 0)
         return CDC_FAIL;
+    cdc_look(run);
+    int rc = visit(run, in, err);
+    if (rc != CDC_OK)
+        return rc == CDC_AGAIN ? CDC_OK : rc;
     struct cdc_batch *batch = cdc_pool_batch(run->pool);
     if (!batch)
         return cdc_fail_oom(err);
-    int rc = run->source->ops->poll(run->source, batch, cdc_mono_us() + POLL_US, err);
+    rc = run->source->ops->poll(run->source, batch, cdc_mono_us() + POLL_US, err);
     if (rc == CDC_AGAIN || rc < 0) {
         cdc_batch_unref(batch);
+        if (rc == CDC_AGAIN)
+            cdc_metrics_dry(run->metrics);
         return rc < 0 ? CDC_FAIL : CDC_OK;
     }
     batch->read_us = cdc_now_us();
+    cdc_metrics_received(run->metrics, batch);
     enum cdc_cut cut = batch->cut;
-    bool last = rc == CDC_END || (batch->caught_up && run->opt->until_caught_up);
+    in->last = rc == CDC_END || (batch->caught_up && run->opt->until_caught_up);
     if (rc == CDC_END && batch->n == 0 && batch->delta.n == 0) {
         cdc_batch_unref(batch);
-        return CDC_END;
+        return CDC_OK;
     }
+    cdc_copier_pushed(run->copier, batch);
     rc = push(run, batch, err);
     if (rc != CDC_OK)
         return rc;
     in->at_cut = cut == CDC_CUT_END;
-    return last ? CDC_END : CDC_OK;
+    return CDC_OK;
 }
 
 /* Nothing more is read; the sink finishes, the source's connection stays served. */
@@ -141,6 +168,7 @@ int cdc_intake_run(struct cdc_run *run, struct cdc_error *err)
     int rc = CDC_OK;
     while (rc == CDC_OK && !enough(run, &in))
         rc = step(run, &in, err);
+    cdc_copier_stop(run->copier);
     if (rc >= 0)
         rc = finish(run, err);
     if (rc < 0)

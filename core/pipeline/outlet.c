@@ -3,9 +3,12 @@
  *
  * When to commit, at a cut (cdc/batch.h), the first that holds:
  *   - a batch said urgent, the sink said CDC_FULL, or the rows reach policy.max_rows;
- *   - rows wait, and policy.interval_us has passed since the first of them (0: the queue is empty);
+ *   - inside a transaction of the source, nothing else but policy.cut_us since the first row;
+ *   - rows wait, and policy.interval_us has passed since the first of them;
+ *   - rows wait, policy.eager, and the queue is empty, once policy.pace_us has passed since the
+ * last commit;
  *   - no rows wait but a delta does (a position), and policy.idle_us has passed since the last
- * commit or policy.idle_bytes of the source's log went by;
+ *     commit or policy.idle_bytes of the source's log went by;
  *   - the queue was drained: the session ends.
  * A commit applies the delta to the checkpoint and hands the position to the intake, the only one
  * who tells the source.
@@ -62,7 +65,7 @@ int cdc_outlet_commit_keys(struct cdc_outlet *out, const struct cdc_map *delta,
         return cdc_map_merge(&out->pending, delta) < 0 ? cdc_fail_oom(err) : CDC_OK;
     if (rc < 0)
         return CDC_FAIL;
-    if (cdc_map_apply(&run->checkpoint, delta) < 0)
+    if (cdc_map_apply(&run->checkpoint, delta) < 0 || cdc_shelf_put(run->shelf, delta) < 0)
         return cdc_fail_oom(err);
     after_commit(out);
     return CDC_OK;
@@ -75,14 +78,18 @@ static int commit(struct cdc_outlet *out, struct cdc_error *err)
         put_number(&out->pending, "clock", out->state.clock_us) < 0)
         return cdc_fail_oom(err);
     CDC_POINT("engine.before_commit");
+    int64_t began_us = cdc_mono_us();
     run->sink_used = true;
     if (run->set->sink->commit(run->sink, &out->pending, CDC_COMMIT_ALL, err) != CDC_OK)
         return CDC_FAIL;
     CDC_POINT("engine.after_commit");
-    if (cdc_map_apply(&run->checkpoint, &out->pending) < 0)
+    if (cdc_map_apply(&run->checkpoint, &out->pending) < 0 ||
+        cdc_shelf_put(run->shelf, &out->pending) < 0)
         return cdc_fail_oom(err);
     out->clock_committed = out->state.clock_us;
+    cdc_metrics_committed(run->metrics, &out->pending, cdc_mono_us() - began_us);
     cdc_map_clear(&out->pending);
+    cdc_mail_committed(out);
     out->rows = out->log_bytes = 0;
     out->urgent = out->full = false;
     after_commit(out);
@@ -90,18 +97,40 @@ static int commit(struct cdc_outlet *out, struct cdc_error *err)
     return CDC_OK;
 }
 
+int cdc_outlet_commit_first(struct cdc_outlet *out, struct cdc_error *err)
+{
+    return out->rows > 0 && out->cut != CDC_CUT_NO && out->begun ? commit(out, err) : CDC_OK;
+}
+
+static int64_t after(int64_t us, int64_t wait_us)
+{
+    return wait_us > 0 ? us + wait_us : INT64_MAX;
+}
+
+/* The same for rows that wait, at the end of a transaction. */
+static int64_t rows_due(const struct cdc_outlet *out)
+{
+    const struct cdc_commit_policy *policy = &out->policy;
+    int64_t due = after(out->first_us, policy->interval_us);
+    if (policy->eager && cdc_queue_empty(out->run->queue)) {
+        int64_t paced = out->committed_us + policy->pace_us;
+        return paced < due ? paced : due;
+    }
+    return due;
+}
+
 /* When a commit is due if nothing more arrives (monotonic); 0: now; INT64_MAX: not by itself. */
 static int64_t commit_due(const struct cdc_outlet *out)
 {
     const struct cdc_commit_policy *policy = &out->policy;
-    if (!out->at_cut || !out->begun)
+    if (out->cut == CDC_CUT_NO || !out->begun)
         return INT64_MAX;
     if (out->urgent || out->full || (policy->max_rows && out->rows >= policy->max_rows))
         return 0;
-    if (out->rows > 0 && policy->interval_us == 0)
-        return cdc_queue_empty(out->run->queue) ? 0 : INT64_MAX;
+    if (out->cut == CDC_CUT_TX)
+        return out->rows > 0 ? after(out->first_us, policy->cut_us) : INT64_MAX;
     if (out->rows > 0)
-        return out->first_us + policy->interval_us;
+        return rows_due(out);
     if (out->pending.n == 0)
         return INT64_MAX;
     if (policy->idle_bytes && out->log_bytes >= policy->idle_bytes)
@@ -109,9 +138,21 @@ static int64_t commit_due(const struct cdc_outlet *out)
     return out->committed_us + policy->idle_us;
 }
 
+static void count(struct cdc_run *run, const struct cdc_batch *batch)
+{
+    cdc_metrics_written(run->metrics, batch);
+    for (size_t i = 0; run->metrics && i < batch->n_tables; i++)
+        if (batch->tables[i]->plan)
+            cdc_metrics_bytes(run->metrics, batch->tables[i],
+                              cdc_plan_take_bytes(batch->tables[i]->plan));
+}
+
 static int take(struct cdc_outlet *out, struct cdc_batch *batch, struct cdc_error *err)
 {
     struct cdc_run *run = out->run;
+    cdc_metrics_taken(run->metrics, batch);
+    cdc_paused_drop(&out->paused, batch, false);
+    cdc_copied_drop(out, batch);
     if (cdc_resolve(out, batch, err) < 0)
         return CDC_FAIL;
     if (batch->n > 0) {
@@ -125,13 +166,16 @@ static int take(struct cdc_outlet *out, struct cdc_batch *batch, struct cdc_erro
         out->rows += batch->n;
         run->stats.rows += batch->n;
     }
+    if (cdc_copied_take(out, batch, err) < 0)
+        return CDC_FAIL;
     if (cdc_map_merge(&out->pending, &batch->delta) < 0)
         return cdc_fail_oom(err);
     run->stats.batches++;
+    count(run, batch);
     out->begun = true;
     out->urgent |= batch->urgent;
     out->log_bytes += batch->log_bytes;
-    out->at_cut = batch->cut == CDC_CUT_END || (batch->cut == CDC_CUT_TX && run->set->config.cuts);
+    out->cut = batch->cut == CDC_CUT_TX && !run->set->config.cuts ? CDC_CUT_NO : batch->cut;
     return CDC_OK;
 }
 
@@ -139,6 +183,8 @@ static int serve(struct cdc_outlet *out, struct cdc_error *err)
 {
     for (;;) {
         struct cdc_batch *batch;
+        if (cdc_mail_serve(out, err) < 0)
+            return CDC_FAIL;
         int64_t due = commit_due(out);
         int rc = due <= cdc_mono_us() ? CDC_AGAIN : cdc_queue_pop(out->run->queue, due, &batch);
         if (rc == CDC_OK) {
@@ -151,15 +197,17 @@ static int serve(struct cdc_outlet *out, struct cdc_error *err)
                 return CDC_FAIL;
         } else {
             bool something = out->rows > 0 || out->pending.n > 0;
-            return out->at_cut && something ? commit(out, err) : CDC_OK;
+            return out->cut != CDC_CUT_NO && something ? commit(out, err) : CDC_OK;
         }
     }
 }
 
 static int start(struct cdc_outlet *out, struct cdc_run *run, struct cdc_error *err)
 {
-    *out = (struct cdc_outlet){.run = run, .at_cut = true, .committed_us = cdc_mono_us()};
+    *out = (struct cdc_outlet){.run = run, .cut = CDC_CUT_END, .committed_us = cdc_mono_us()};
     cdc_map_init(&out->pending);
+    if (run->mailbox)
+        cdc_mailbox_reopen(run->mailbox);
     run->set->sink->policy(run->sink, &out->policy);
     out->state.incarnation = (uint32_t)get_number(&run->checkpoint, "incarnation", 1);
     out->state.clock_us = out->clock_committed = get_number(&run->checkpoint, "clock", 0);
@@ -168,8 +216,9 @@ static int start(struct cdc_outlet *out, struct cdc_run *run, struct cdc_error *
         return cdc_fail_oom(err);
     if (cdc_gaps_note(out, err) < 0)
         return CDC_FAIL;
-    return cdc_registry_new(&run->checkpoint, cdc_get_int(run->set->registry, "id_base"),
-                            &out->registry, err);
+    if (cdc_paused_load(out, err) < 0 || cdc_shelf_put(run->shelf, &run->checkpoint) < 0)
+        return CDC_FAIL;
+    return cdc_registry_open(run->set->registry, &run->checkpoint, &run->stop, &out->registry, err);
 }
 
 static void report_end(struct cdc_run *run, int rc, const struct cdc_error *err)
@@ -205,7 +254,11 @@ void *cdc_outlet_main(void *arg)
                 "%llu values that their Avro type cannot hold were written as null and named in "
                 "__invalid, as `on_invalid: null` says",
                 (unsigned long long)out.state.invalid);
+    if (out.paused.dropped > 0)
+        cdc_log(CDC_LOG_WARN, "%llu changes of paused tables were not written",
+                (unsigned long long)out.paused.dropped);
     cdc_registry_free(out.registry);
+    cdc_paused_done(&out.paused);
     cdc_map_done(&out.pending);
     report_end(run, rc, &err);
     return NULL;

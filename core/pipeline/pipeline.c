@@ -12,6 +12,7 @@
  */
 #include "pipeline/session.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +23,22 @@
 #include "cdc/crash.h"
 
 #define BATCH_BYTES    ((size_t)512 * 1024)
+#define BUDGET_MIN     (8 * BATCH_BYTES)
+#define COPY_MIN       ((size_t)1 << 20)
+#define GRACE_S        12 /* from the wish to stop until a blocked sink is woken; see LAST_TX_US */
 #define BACKOFF_MIN_US 100000
 #define BACKOFF_MAX_US 30000000
 #define POSITION_MAX   ((size_t)16 << 20)
+
+/* Copies want the source thread to come by. */
+static void wake_source(void *arg)
+{
+    struct cdc_run *run = arg;
+    pthread_mutex_lock(&run->lock);
+    if (run->wakeable)
+        run->wakeable->ops->wake(run->wakeable);
+    pthread_mutex_unlock(&run->lock);
+}
 
 static void set_wakeable(struct cdc_run *run, struct cdc_source *src)
 {
@@ -87,6 +101,7 @@ static int start_sink_thread(struct cdc_run *run, pthread_t *ret, struct cdc_err
 static void close_source(struct cdc_run *run)
 {
     struct cdc_source *src = run->source;
+    cdc_copier_end(run->copier);
     set_wakeable(run, NULL);
     src->ops->close(src);
 }
@@ -94,6 +109,7 @@ static void close_source(struct cdc_run *run)
 static int session(struct cdc_run *run, struct cdc_error *err)
 {
     run->stats.sessions++;
+    cdc_metrics_phase(run->metrics, CDC_PHASE_STARTING);
     if (recover(run, err) != CDC_OK)
         return CDC_FAIL;
     CDC_POINT("engine.recovered");
@@ -101,13 +117,21 @@ static int session(struct cdc_run *run, struct cdc_error *err)
     if (run->set->source->open(&run->set->config, &run->checkpoint, &src, err) != CDC_OK)
         return CDC_FAIL;
     set_wakeable(run, src);
+    cdc_metrics_begin(run->metrics, &run->checkpoint);
+    run->look.due_us = 0;
     pthread_t thread;
-    int rc = start_sink_thread(run, &thread, err);
+    int rc = cdc_copier_begin(run->copier, &run->checkpoint, err);
+    if (rc == CDC_OK)
+        rc = start_sink_thread(run, &thread, err);
     if (rc != CDC_OK) {
         close_source(run);
         return rc;
     }
-    rc = cdc_intake_run(run, err);
+    rc = cdc_copier_start(run->copier, src, err);
+    if (rc == CDC_OK)
+        rc = cdc_intake_run(run, err);
+    else
+        cdc_queue_abort(run->queue);
     close_source(run);
     pthread_join(thread, NULL);
     return verdict(run, rc, err);
@@ -147,6 +171,7 @@ static int judge(struct cdc_run *run, struct patience *pat, struct cdc_error *er
     char then[64];
     snprintf(then, sizeof then, "next try in %.1f s", (double)pat->wait_us / 1e6);
     cdc_log_error(CDC_LOG_WARN, err, then);
+    cdc_metrics_trouble(run->metrics, err);
     back_off(run, pat->wait_us);
     pat->wait_us = pat->wait_us * 2 > BACKOFF_MAX_US ? BACKOFF_MAX_US : pat->wait_us * 2;
     return CDC_AGAIN;
@@ -196,8 +221,19 @@ static void ask_to_stop(struct cdc_run *run)
 
 static void wait_for_end(struct cdc_run *run, const sigset_t *signals)
 {
-    int sig, asked = 0;
-    while (sigwait(signals, &sig) == 0 && sig != SIGUSR1) {
+    const struct timespec grace = {.tv_sec = GRACE_S};
+    const struct cdc_sink_ops *sink = run->set->sink;
+    for (int sig, asked = 0;
+         (sig = sigtimedwait(signals, NULL, asked ? &grace : NULL)) != SIGUSR1;) {
+        if (sig < 0) { /* the time is up (or EINTR) */
+            if (asked && errno == EAGAIN && sink->wake)
+                sink->wake(run->sink);
+            continue;
+        }
+        if (sig == SIGHUP) {
+            cdc_copier_refresh(run->copier);
+            continue;
+        }
         if (asked++) {
             cdc_log(CDC_LOG_WARN, "told twice to stop: ending at once");
             _exit(1);
@@ -213,6 +249,7 @@ static int run_engine(struct cdc_run *run, struct cdc_error *err)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, &before);
     struct engine engine = {.run = run, .err = err, .main = pthread_self()};
@@ -225,9 +262,28 @@ static int run_engine(struct cdc_run *run, struct cdc_error *err)
     return engine.rc;
 }
 
+/* What of the memory is for rows that are copied. */
+static size_t copy_budget(const struct cdc_run *run)
+{
+    size_t quarter = (size_t)run->set->config.memory / 4;
+    return !run->set->source->snap ? 0 : quarter > COPY_MIN ? quarter : COPY_MIN;
+}
+
+/* What the configured memory leaves beside the sink's own buffers. */
+static size_t budget(const struct cdc_run *run)
+{
+    struct cdc_commit_policy policy = {.buffer_bytes = 0};
+    size_t memory = (size_t)run->set->config.memory - copy_budget(run);
+    run->set->sink->policy(run->sink, &policy);
+    return policy.buffer_bytes + BUDGET_MIN < memory ? memory - policy.buffer_bytes : BUDGET_MIN;
+}
+
 static int set_up(struct cdc_run *run, struct cdc_error *err)
 {
-    run->pool = cdc_pool_new((size_t)run->set->config.memory, BATCH_BYTES);
+    run->sink_used = true; /* never recovered: nothing is known of it */
+    if (run->set->sink->open(&run->set->config, &run->sink, err) != CDC_OK)
+        return CDC_FAIL;
+    run->pool = cdc_pool_new(budget(run), BATCH_BYTES);
     run->queue = run->pool ? cdc_queue_new(run->pool) : NULL;
     if (!run->queue)
         return cdc_fail_oom(err);
@@ -239,15 +295,57 @@ static int set_up(struct cdc_run *run, struct cdc_error *err)
     pthread_cond_init(&run->changed, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&run->lock, NULL);
-    run->sink_used = true; /* never recovered: nothing is known of it */
-    return run->set->sink->open(&run->set->config, &run->sink, err);
+    return CDC_OK;
+}
+
+/* Schemas to be read by others: the registry's paths on the face. */
+static int open_shelf(struct cdc_run *run, struct cdc_error *err)
+{
+    run->shelf = cdc_shelf_new(cdc_registry_level(run->set->registry));
+    if (!run->shelf)
+        return cdc_fail_oom(err);
+    for (const char *const *prefix = cdc_shelf_prefixes; *prefix; prefix++)
+        cdc_face_route(run->face, &(struct cdc_http_route){.prefix = *prefix,
+                                                           .handler = cdc_shelf_answer,
+                                                           .arg = run->shelf,
+                                                           .max_body = CDC_SHELF_BODY_MAX});
+    return CDC_OK;
+}
+
+/* The HTTP face, if the configuration wants one. */
+static int open_face(struct cdc_run *run, struct cdc_error *err)
+{
+    run->look.bound = cdc_look_bound(run->set);
+    if (cdc_face_new(run, &run->face, err) < 0 || (run->face && open_shelf(run, err) < 0))
+        return CDC_FAIL;
+    return cdc_face_start(run->face, err);
+}
+
+static int open_copier(struct cdc_run *run, struct cdc_error *err)
+{
+    size_t bytes = copy_budget(run);
+    if (bytes == 0)
+        return CDC_OK;
+    run->copy_pool = cdc_pool_new(bytes, bytes / 8 < BATCH_BYTES ? bytes / 8 : BATCH_BYTES);
+    if (!run->copy_pool)
+        return cdc_fail_oom(err);
+    const struct cdc_copier_options opt = {.set = run->set,
+                                           .queue = run->queue,
+                                           .pool = run->copy_pool,
+                                           .wake = wake_source,
+                                           .arg = run};
+    return cdc_copier_new(&opt, &run->copier, err);
 }
 
 static void tear_down(struct cdc_run *run)
 {
+    cdc_face_free(run->face);
+    cdc_shelf_free(run->shelf);
     if (run->sink)
         run->sink->ops->close(run->sink);
+    cdc_copier_free(run->copier);
     cdc_queue_free(run->queue);
+    cdc_pool_free(run->copy_pool);
     cdc_pool_free(run->pool);
     cdc_map_done(&run->checkpoint);
     cdc_buf_done(&run->ack);
@@ -259,6 +357,10 @@ int cdc_pipeline_run(const struct cdc_settings *set, const struct cdc_pipeline_o
     struct cdc_run run = {.set = set, .opt = opt};
     signal(SIGPIPE, SIG_IGN);
     int rc = set_up(&run, err);
+    if (rc == CDC_OK)
+        rc = open_copier(&run, err);
+    if (rc == CDC_OK)
+        rc = open_face(&run, err);
     if (rc == CDC_OK)
         rc = run_engine(&run, err);
     tear_down(&run);

@@ -143,7 +143,8 @@ static void world_init(struct world *w)
 {
     *w = (struct world){.log = {.sizes = sizes, .n_tx = N_TX, .ends = true, .created = ""}};
     fake_store_init(&w->store);
-    w->store.policy = (struct cdc_commit_policy){.idle_us = 1000000, .idle_bytes = 1 << 20};
+    w->store.policy = (struct cdc_commit_policy){
+        .eager = true, .cut_us = 1, .idle_us = 1000000, .idle_bytes = 1 << 20};
     w->log.committed = committed_tx;
     w->log.arg = &w->store;
     struct cdc_error err = {0};
@@ -178,6 +179,7 @@ static void test_row(void **state)
     memcpy(w.store.faults, row->store, sizeof row->store);
     w.log.n_faults = w.store.n_faults = 6;
     w.store.policy.interval_us = row->interval_us;
+    w.store.policy.eager = row->interval_us == 0;
     if (row->cut)
         w.set->sink = &fake_cut_sink_ops;
     struct cdc_pipeline_stats stats = {0};
@@ -209,6 +211,8 @@ static void test_random_faults(void **state)
         srand(seed);
         w.log.rows_per_batch = rand() % 6;
         w.store.policy.interval_us = rand() % 2 ? 0 : 3000;
+        w.store.policy.eager = w.store.policy.interval_us == 0 || rand() % 2;
+        w.store.policy.pace_us = rand() % 2 ? 0 : 1000;
         if (rand() % 2)
             w.set->sink = &fake_cut_sink_ops;
         for (size_t i = 0; i < 8; i++) {
@@ -282,6 +286,7 @@ static void test_sigterm_drains(void **state)
     world_init(&w);
     w.log.ends = false;
     w.store.policy.interval_us = 60000000; /* only the drain commits */
+    w.store.policy.eager = false;
     pthread_t thread;
     sigset_t term; /* the thread must not be the one who gets it */
     sigemptyset(&term);

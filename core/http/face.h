@@ -1,0 +1,54 @@
+/*
+ * face.h - what the pipeline shows of itself, and the four forms in which it is shown.
+ *
+ * A view is one moment of a run, put together by core/pipeline/face.c; what is here only reads it:
+ * the same view gives the same text. None of the texts holds a row's value or a secret.
+ * Threads: any. Ownership: everything in a view is lent.
+ */
+#ifndef CDC_FACE_H
+#define CDC_FACE_H
+
+#include "metrics/metrics.h"
+#include "pipeline/mailbox.h"
+
+#define CDC_FACE_REASONS 8
+
+struct cdc_face_view {
+    const char *name, *version, *source, *sink;
+    struct cdc_metrics_view met;
+    uint64_t max_lag;        /* source.max_lag; 0: none */
+    double patience_s;       /* the sink may take so long to get on while rows wait */
+    uint64_t memory_limit;   /* the configuration's `memory` */
+    uint64_t resident_bytes; /* of the process */
+    double cpu_s;
+    struct cdc_mail mails[CDC_MAILBOX]; /* newest first */
+    size_t n_mails;
+    bool ready;
+    char reasons[CDC_FACE_REASONS][1408]; /* why it is not; n_reasons of them */
+    size_t n_reasons;
+};
+
+/* Sets ready and reasons from all the rest. */
+void cdc_face_judge(struct cdc_face_view *view);
+
+/* Each appends; what did not fit, or had no memory, shows in buf->failed. */
+void cdc_face_prometheus(const struct cdc_face_view *view, struct cdc_buf *buf); /* 0.0.4 */
+void cdc_face_json(const struct cdc_face_view *view, struct cdc_buf *buf);
+void cdc_face_ready_json(const struct cdc_face_view *view, struct cdc_buf *buf);
+void cdc_face_commands_json(const struct cdc_face_view *view, struct cdc_buf *buf);
+void cdc_face_page(const struct cdc_face_view *view, struct cdc_buf *buf); /* HTML */
+
+extern const char *const cdc_face_rungs[CDC_RUNGS]; /* end, received, written, committed */
+extern const char *const cdc_face_phases[];         /* by enum cdc_phase */
+
+/* ---- for people: human.c; to has CDC_HUMAN bytes, and is returned ---- */
+#define CDC_HUMAN 32
+const char *cdc_human_bytes(uint64_t bytes, char to[CDC_HUMAN]); /* 1.5 GiB */
+const char *cdc_human_seconds(double seconds,
+                              char to[CDC_HUMAN]);           /* 0 s, 12 ms, 3.4 s, 2 h 5 min */
+const char *cdc_human_count(uint64_t n, char to[CDC_HUMAN]); /* 1,234,567 */
+const char *cdc_human_time(int64_t us, char to[CDC_HUMAN]);  /* 2026-11-21 13:33:42 UTC */
+/* A bound that this part of what was counted does not exceed; negative: nothing was counted. */
+double cdc_histogram_bound(const struct cdc_histogram *hist, double part);
+
+#endif

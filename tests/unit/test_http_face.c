@@ -1,0 +1,207 @@
+/* A view in its four forms: what makes it not ready, how odd names are written, numbers for people.
+ */
+#include "cm.h"
+#include "rows.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/face.h"
+
+static struct cdc_face_view plain(void)
+{
+    return (struct cdc_face_view){.name = "shop",
+                                  .version = "1",
+                                  .source = "postgres",
+                                  .sink = "lake",
+                                  .patience_s = 40,
+                                  .met = {.at_us = 1000000000, .phase = CDC_PHASE_STREAMING}};
+}
+
+/* ---- ready ---- */
+
+static const struct ready_row {
+    const char *name;
+    enum cdc_phase phase;
+    const char *trouble;
+    uint64_t max_lag, held;
+    bool looked;
+    double waiting_s;
+    size_t reasons;
+    const char *holds; /* of the first reason */
+} ready_rows[] = {
+    {"streaming", CDC_PHASE_STREAMING, "", 0, 0, false, 0, 0, NULL},
+    {"starting", CDC_PHASE_STARTING, "", 0, 0, false, 0, 1, "does not stream yet"},
+    {"starting again", CDC_PHASE_STARTING, "gone", 0, 0, false, 0, 1, "starts again after: gone"},
+    {"waiting", CDC_PHASE_WAITING, "gone", 0, 0, false, 0, 1,
+     "failed and another will be tried: gone"},
+    {"stopping", CDC_PHASE_STOPPING, "", 0, 0, false, 0, 1, "told to stop"},
+    {"trouble of before", CDC_PHASE_STREAMING, "gone", 0, 0, false, 0, 0, NULL},
+    {"at the bound", CDC_PHASE_STREAMING, "", 1 << 20, 1 << 20, true, 0, 0, NULL},
+    {"over it", CDC_PHASE_STREAMING, "", 1 << 20, 3 << 20, true, 0, 1,
+     "keeps 3.0 MiB of its log for this pipeline, more than source.max_lag (1.0 MiB); held by me"},
+    {"no bound", CDC_PHASE_STREAMING, "", 0, 3 << 20, true, 0, 0, NULL},
+    {"patience", CDC_PHASE_STREAMING, "", 0, 0, false, 40, 0, NULL},
+    {"no more of it", CDC_PHASE_STREAMING, "", 0, 0, false, 41, 1, "has not got on for 41.0 s"},
+    {"all of it", CDC_PHASE_WAITING, "x", 1, 2, true, 41, 3, "failed"},
+};
+
+static void test_ready(void **state)
+{
+    const struct ready_row *row = *state;
+    struct cdc_face_view view = plain();
+    view.max_lag = row->max_lag;
+    view.met.phase = row->phase;
+    view.met.looked = row->looked;
+    view.met.waiting_s = row->waiting_s;
+    view.met.source.held_bytes = row->held;
+    snprintf(view.met.source.holder, sizeof view.met.source.holder, "me");
+    snprintf(view.met.trouble, sizeof view.met.trouble, "%s", row->trouble);
+    cdc_face_judge(&view);
+    assert_int_equal(view.n_reasons, row->reasons);
+    assert_int_equal(view.ready, row->reasons == 0);
+    if (row->holds && !strstr(view.reasons[0], row->holds))
+        fail_msg("%s", view.reasons[0]);
+}
+
+/* ---- the forms ---- */
+
+static const struct form_row {
+    const char *name, *table, *prometheus, *json, *page;
+} form_rows[] = {
+    {"plain", "s.t", "table=\"s.t\"", "\"table\":\"s.t\"", ">s.t<"},
+    {"quote", "s.\"t", "table=\"s.\\\"t\"", "\"table\":\"s.\\\"t\"", ">s.&quot;t<"},
+    {"backslash", "s.\\t", "table=\"s.\\\\t\"", "\"table\":\"s.\\\\t\"", ">s.\\t<"},
+    {"line break", "s.\nt", "table=\"s.\\nt\"", "\"table\":\"s.\\nt\"", ">s.\nt<"},
+    {"script", "s.<script>&", "table=\"s.<script>&\"", "\"s.<script>&\"",
+     ">s.&lt;script&gt;&amp;<"},
+    {"UTF-8", "s.\xc3\xa4", "table=\"s.\xc3\xa4\"", "s.\xc3\xa4", ">s.\xc3\xa4<"},
+};
+
+typedef void form(const struct cdc_face_view *view, struct cdc_buf *buf);
+
+static void check_form(const struct cdc_face_view *view, form *fn, const char *holds)
+{
+    struct cdc_buf buf = CDC_BUF(1 << 20);
+    fn(view, &buf);
+    const char *text = cdc_buf_cstr(&buf);
+    assert_non_null(text);
+    if (!strstr(text, holds))
+        fail_msg("%s is not in %s", holds, text);
+    cdc_buf_done(&buf);
+}
+
+static void test_form(void **state)
+{
+    const struct form_row *row = *state;
+    struct cdc_face_view view = plain();
+    struct cdc_metrics_table tab = {
+        .name = row->table, .state = "streaming", .rows = {7, 0, 0, 0, 3}};
+    view.met.tables = &tab;
+    view.met.n_tables = 1;
+    check_form(&view, cdc_face_prometheus, row->prometheus);
+    check_form(&view, cdc_face_prometheus, "op=\"c\"} 7\n");
+    check_form(&view, cdc_face_prometheus, "op=\"d\"} 0\n");
+    check_form(&view, cdc_face_prometheus, "op=\"t\"} 3\n");
+    check_form(&view, cdc_face_json, row->json);
+    check_form(&view, cdc_face_page, row->page);
+}
+
+/* A text that is no UTF-8 costs itself, not the whole. */
+static void test_bad_text(void **state)
+{
+    (void)state;
+    struct cdc_face_view view = plain();
+    snprintf(view.met.trouble, sizeof view.met.trouble, "\xff");
+    struct cdc_buf buf = CDC_BUF(1 << 20);
+    cdc_face_json(&view, &buf);
+    json_t *json = json_loadb((const char *)buf.p, buf.len, 0, NULL);
+    assert_true(json_is_null(json_object_get(json, "trouble")));
+    assert_int_equal(json_array_size(json_object_get(json, "ladder")), 4);
+    json_decref(json);
+    cdc_buf_done(&buf);
+}
+
+static void test_histogram(void **state)
+{
+    (void)state;
+    struct cdc_face_view view = plain();
+    struct cdc_histogram *hist = &view.met.commit;
+    assert_true(cdc_histogram_bound(hist, 0.5) < 0);
+    hist->buckets[2] = 98; /* to 5 ms */
+    hist->buckets[5] = 1;  /* to 50 ms */
+    hist->count = 100;     /* and one above all */
+    hist->sum = 40.5;
+    assert_true(cdc_histogram_bound(hist, 0.5) == 0.005);
+    assert_true(cdc_histogram_bound(hist, 0.99) == 0.05);
+    assert_true(isinf(cdc_histogram_bound(hist, 1)));
+    check_form(&view, cdc_face_prometheus,
+               "commit_seconds_bucket{pipeline=\"shop\",le=\"0.0025\"} 0\n");
+    check_form(&view, cdc_face_prometheus,
+               "commit_seconds_bucket{pipeline=\"shop\",le=\"0.005\"} 98\n");
+    check_form(&view, cdc_face_prometheus,
+               "commit_seconds_bucket{pipeline=\"shop\",le=\"30\"} 99\n");
+    check_form(&view, cdc_face_prometheus,
+               "commit_seconds_bucket{pipeline=\"shop\",le=\"+Inf\"} 100\n");
+    check_form(&view, cdc_face_prometheus, "commit_seconds_sum{pipeline=\"shop\"} 40.5\n");
+    check_form(&view, cdc_face_page, "half below 5 ms, 99\xc2\xa0% below 50 ms");
+}
+
+/* ---- for people ---- */
+
+static const struct human_row {
+    const char *name;
+    char kind;
+    double n;
+    const char *text;
+} human_rows[] = {
+    {"no bytes", 'b', 0, "0 B"},
+    {"bytes", 'b', 1023, "1023 B"},
+    {"a KiB", 'b', 1024, "1.0 KiB"},
+    {"99.9", 'b', 102300, "99.9 KiB"},
+    {"many", 'b', 1048575, "1.0 MiB"},
+    {"hundreds", 'b', 209715200, "200 MiB"},
+    {"all", 'b', 18446744073709549568.0, "16.0 EiB"},
+    {"no time", 's', 0, "0 s"},
+    {"milliseconds", 's', 0.0124, "12 ms"},
+    {"less than ten", 's', 0.0025, "2.5 ms"},
+    {"nearly ten", 's', 0.00996, "10 ms"},
+    {"nearly one", 's', 0.99949, "999 ms"},
+    {"one", 's', 0.9996, "1.0 s"},
+    {"a minute", 's', 60, "60.0 s"},
+    {"minutes", 's', 125, "2 min 5 s"},
+    {"hours", 's', 7500, "2 h 5 min"},
+    {"days", 's', 200000, "2 d 7 h"},
+    {"none", 'n', 0, "0"},
+    {"three digits", 'n', 999, "999"},
+    {"four", 'n', 1000, "1,000"},
+    {"seven", 'n', 1234567, "1,234,567"},
+    {"never", 't', 0, "never"},
+    {"then", 't', 1795267710000000, "2026-11-21 13:28:30 UTC"},
+};
+
+static void test_human(void **state)
+{
+    const struct human_row *row = *state;
+    char text[CDC_HUMAN];
+    switch (row->kind) {
+    case 'b': cdc_human_bytes((uint64_t)row->n, text); break;
+    case 's': cdc_human_seconds(row->n, text); break;
+    case 'n': cdc_human_count((uint64_t)row->n, text); break;
+    default: cdc_human_time((int64_t)row->n, text);
+    }
+    assert_string_equal(text, row->text);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[CM_COUNT(ready_rows) + CM_COUNT(form_rows) + CM_COUNT(human_rows) + 2];
+    struct CMUnitTest *to = CM_ROWS(tests, test_ready, ready_rows);
+    to = CM_ROWS(to, test_form, form_rows);
+    to = CM_ROWS(to, test_human, human_rows);
+    *to++ = (struct CMUnitTest)cmocka_unit_test(test_bad_text);
+    *to = (struct CMUnitTest)cmocka_unit_test(test_histogram);
+    return cmocka_run_group_tests_name("http_face", tests, NULL, NULL);
+}

@@ -1,134 +1,78 @@
-/* embedded.c - see embedded.h. */
-#include "registry/embedded.h"
+/*
+ * embedded.c - the embedded registry: ids grow from id_base + 1, are never used twice, and every
+ * schema is a key of the checkpoint. Versions count from 1 within a subject.
+ *
+ * A new schema is compared at the configured level with the version before it, at the transitive
+ * levels with all of the subject, newest first. Without a level: BACKWARD, as Confluent has it.
+ */
+#include "registry/internal.h"
 
-#include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-struct entry {
-    char *subject;
-    struct cdc_slice text;
-    uint32_t id, version;
+struct embedded {
+    struct cdc_registry base;
+    uint32_t id_base;
 };
 
-struct cdc_registry {
-    struct entry *entries;
-    size_t n, cap;
-    uint32_t last_id; /* highest given out, or id_base */
-};
-
-static int add(struct cdc_registry *reg, uint32_t id, uint32_t version, const char *subject,
-               struct cdc_slice text)
+static uint32_t last_id(const struct embedded *emb)
 {
-    if (reg->n == reg->cap) {
-        size_t cap = reg->cap ? reg->cap * 2 : 16;
-        struct entry *entries = realloc(reg->entries, cap * sizeof *entries);
-        if (!entries)
-            return CDC_FAIL;
-        reg->entries = entries;
-        reg->cap = cap;
-    }
-    uint8_t *copy = malloc(text.len + 1);
-    char *name = strdup(subject);
-    if (!copy || !name) {
-        free(copy);
-        free(name);
-        return CDC_FAIL;
-    }
-    memcpy(copy, text.p, text.len);
-    reg->entries[reg->n++] = (struct entry){
-        .subject = name, .text = cdc_slice_of(copy, text.len), .id = id, .version = version};
-    if (id > reg->last_id)
-        reg->last_id = id;
-    return CDC_OK;
+    uint32_t last = emb->id_base;
+    for (size_t i = 0; i < emb->base.store.n; i++)
+        if (emb->base.store.items[i].id > last)
+            last = emb->base.store.items[i].id;
+    return last;
 }
 
-static int load(struct cdc_registry *reg, const struct cdc_kv *kv, struct cdc_error *err)
+static int embedded_check(struct cdc_registry *reg, const struct cdc_registry_want *want,
+                          const struct cdc_entry *before, struct cdc_buf *ret_why,
+                          struct cdc_error *err)
 {
-    const char *key = (const char *)kv->key.p;
-    unsigned long id = strtoul(key + strlen("schema/"), NULL, 10);
-    json_t *json = json_loadb((const char *)kv->value.p, kv->value.len, 0, NULL);
-    const char *subject = json_string_value(json_object_get(json, "subject"));
-    json_t *text = json_object_get(json, "schema");
-    json_int_t version = json_integer_value(json_object_get(json, "version"));
-    int rc;
-    if (id == 0 || id > INT32_MAX || !subject || !json_is_string(text) || version < 1)
-        rc = cdc_fail(err, CDC_FATAL, key,
-                      "the checkpoint's schema is damaged: run `sidestream fsck`");
-    else if (add(reg, (uint32_t)id, (uint32_t)version, subject,
-                 cdc_slice_of(json_string_value(text), json_string_length(text))) < 0)
-        rc = cdc_fail_oom(err);
-    else
-        rc = CDC_OK;
-    json_decref(json);
+    enum cdc_compat_level level = reg->level_given ? reg->level : CDC_COMPAT_BACKWARD;
+    const struct cdc_entry *latest = cdc_store_latest(&reg->store, want->subject, 0);
+    int rc = before && before != latest
+                 ? cdc_texts_follow(before->text, want->text, level, ret_why, err)
+                 : CDC_OK;
+    while (rc == CDC_OK && latest) {
+        rc = cdc_texts_follow(latest->text, want->text, level, ret_why, err);
+        latest = cdc_compat_transitive(level)
+                     ? cdc_store_latest(&reg->store, want->subject, latest->version)
+                     : NULL;
+    }
     return rc;
 }
 
-int cdc_registry_new(const struct cdc_map *checkpoint, int64_t id_base, struct cdc_registry **ret,
-                     struct cdc_error *err)
+static int embedded_give(struct cdc_registry *reg, const struct cdc_registry_want *want,
+                         struct cdc_buf *ret_why, struct cdc_error *err)
 {
-    struct cdc_registry *reg = calloc(1, sizeof *reg);
-    if (!reg)
-        return cdc_fail_oom(err);
-    reg->last_id = (uint32_t)id_base;
-    for (size_t i = 0; i < checkpoint->n; i++) {
-        const struct cdc_kv *kv = &checkpoint->items[i];
-        if (kv->value.p && strncmp((const char *)kv->key.p, "schema/", 7) == 0 &&
-            load(reg, kv, err) < 0) {
-            cdc_registry_free(reg);
-            return CDC_FAIL;
-        }
-    }
-    *ret = reg;
-    return CDC_OK;
+    (void)ret_why;
+    uint32_t last = last_id((struct embedded *)reg);
+    const struct cdc_entry *latest = cdc_store_latest(&reg->store, want->subject, 0);
+    if (last >= INT32_MAX)
+        return cdc_fail(err, CDC_OPERATOR, want->subject,
+                        "the registry has given out its last id: lower registry.id_base");
+    struct cdc_entry entry = {.subject = (char *)(uintptr_t)want->subject,
+                              .text = want->text,
+                              .id = last + 1,
+                              .version = latest ? latest->version + 1 : 1};
+    return cdc_store_add(&reg->store, &entry) ? CDC_OK : cdc_fail_oom(err);
 }
 
-void cdc_registry_free(struct cdc_registry *reg)
+static void embedded_free(struct cdc_registry *reg)
 {
-    if (!reg)
-        return;
-    for (size_t i = 0; i < reg->n; i++) {
-        free(reg->entries[i].subject);
-        free((void *)(uintptr_t)reg->entries[i].text.p);
-    }
-    free(reg->entries);
     free(reg);
 }
 
-static int put_key(const struct entry *e, struct cdc_map *delta)
-{
-    char key[32];
-    snprintf(key, sizeof key, "schema/%u", e->id);
-    json_t *json = json_pack("{s:s, s:i, s:s%}", "subject", e->subject, "version", (int)e->version,
-                             "schema", (const char *)e->text.p, e->text.len);
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    int rc = text ? cdc_map_put(delta, cdc_slice_str(key), cdc_slice_str(text)) : CDC_FAIL;
-    free(text);
-    json_decref(json);
-    return rc;
-}
+static const struct cdc_registry_ops embedded_ops = {
+    .check = embedded_check, .give = embedded_give, .free = embedded_free};
 
-int cdc_registry_id(struct cdc_registry *reg, const char *subject, struct cdc_slice text,
-                    struct cdc_map *delta, uint32_t *ret, struct cdc_error *err)
+int cdc_embedded_new(const struct cdc_section *sec, struct cdc_registry **ret,
+                     struct cdc_error *err)
 {
-    uint32_t version = 0;
-    for (size_t i = 0; i < reg->n; i++) {
-        const struct entry *e = &reg->entries[i];
-        if (strcmp(e->subject, subject) != 0)
-            continue;
-        if (cdc_slice_eq(e->text, text)) {
-            *ret = e->id;
-            return CDC_OK;
-        }
-        if (e->version > version)
-            version = e->version;
-    }
-    if (reg->last_id >= INT32_MAX)
-        return cdc_fail(err, CDC_OPERATOR, subject,
-                        "the registry has given out its last id: lower registry.id_base");
-    if (add(reg, reg->last_id + 1, version + 1, subject, text) < 0 ||
-        put_key(&reg->entries[reg->n - 1], delta) < 0)
+    struct embedded *emb = calloc(1, sizeof *emb);
+    if (!emb)
         return cdc_fail_oom(err);
-    *ret = reg->entries[reg->n - 1].id;
-    return CDC_AGAIN;
+    emb->base.ops = &embedded_ops;
+    emb->id_base = (uint32_t)cdc_get_int(sec, "id_base");
+    *ret = &emb->base;
+    return CDC_OK;
 }

@@ -58,7 +58,8 @@ static int console_recover(struct cdc_sink *snk, struct cdc_map *ret, struct cdc
 static void console_policy(const struct cdc_sink *snk, struct cdc_commit_policy *ret)
 {
     (void)snk;
-    *ret = (struct cdc_commit_policy){.idle_us = 10 * 1000000, .idle_bytes = 64 << 20};
+    *ret =
+        (struct cdc_commit_policy){.eager = true, .idle_us = 10 * 1000000, .idle_bytes = 64 << 20};
 }
 
 static int print(struct cdc_buf *line, const struct cdc_record *rec, struct cdc_error *err)

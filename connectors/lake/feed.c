@@ -5,6 +5,10 @@
  * n, so a log that was cut, mixed or rewritten is noticed and not followed. A number that is absent
  * while a later one exists is a hole.
  *
+ * Token of a commit: "<number> <SHA-256 of the record's bytes>". As each record holds the hash of
+ * the one before, it stands for all that was read up to there: a reader that comes back to a lake
+ * with another record (or none) under that number is refused.
+ *
  * Rows of a commit come from all its files merged by `__seq`: a heap of cursors, equal numbers in
  * the order of the files. A file is opened only when the merge reaches its seq_min, so the many
  * parts of a large transaction are not all open at once; before its first row is given its size and
@@ -14,6 +18,7 @@
 #include "lake.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <openssl/evp.h>
@@ -40,6 +45,7 @@ struct feed {
     struct lake_chain chain;
     struct lake_commit rec; /* the commit given last */
     bool have;
+    char token[96];      /* of it */
     char path[PATH_MAX]; /* lent by file() */
     size_t next_file;
 
@@ -348,7 +354,9 @@ static int feed_commit(struct cdc_feed *base, struct cdc_feed_commit *ret, struc
     }
     feed->rec = rec;
     feed->have = true;
+    snprintf(feed->token, sizeof feed->token, "%" PRIu64 " %s", rec.seq, sha);
     *ret = (struct cdc_feed_commit){.number = rec.seq,
+                                    .token = feed->token,
                                     .from = rec.from ? rec.from : "",
                                     .to = rec.to ? rec.to : "",
                                     .at_us = rec.at_us};
@@ -407,29 +415,63 @@ static int no_lake(const char *place, struct cdc_error *err)
                     LAKE_FORMAT);
 }
 
-/* The reader stands behind commit `after`: it must be there, or this is not the lake it has read.
- */
-static int stand_behind(struct feed *feed, uint64_t after, struct cdc_error *err)
+/* "<number> <64 hex digits>" */
+static bool token_parse(const char *token, uint64_t *ret_number, const char **ret_sha)
+{
+    size_t digits = strspn(token, "0123456789");
+    errno = 0;
+    *ret_number = strtoull(token, NULL, 10);
+    *ret_sha = token + digits + 1;
+    return digits > 0 && errno == 0 && *ret_number > 0 && token[digits] == ' ' &&
+           lake_is_hex(*ret_sha, 64);
+}
+
+static int another_lake(const struct feed *feed, uint64_t number, struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_OPERATOR, feed->root,
+                    "commit %" PRIu64 " was applied, and this lake has another one or none under "
+                    "that number: it was restored from an older copy, or made anew. Give the lake "
+                    "back that was read, or name another replica file: it is built from the start",
+                    number);
+}
+
+static int not_there(const struct feed *feed, uint64_t number, struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_OPERATOR, feed->root,
+                    "commit %" PRIu64 " was asked for as the last one read, and is not there: "
+                    "the lake is another one, or an older copy of it",
+                    number);
+}
+
+/* The reader has read this commit: it must be there, with the hash that the token tells. */
+static int stand_behind(struct feed *feed, const struct cdc_feed_start *start,
+                        struct cdc_error *err)
 {
     struct lake_commit rec;
+    uint64_t number = start->after;
+    const char *expect = NULL;
     char sha[65];
-    if (after == 0)
-        return CDC_OK;
-    int rc = lake_chain_read(feed->store, after, &rec, sha, err);
-    if (rc == CDC_END)
+    if (start->token && !token_parse(start->token, &number, &expect))
         return cdc_fail(err, CDC_OPERATOR, feed->root,
-                        "commit %" PRIu64 " was asked for as the last one read, and is not there: "
-                        "the lake is another one, or an older copy of it",
-                        after);
+                        "what was applied before was not read from a lake; name another replica "
+                        "file: it is built from the start");
+    if (number == 0)
+        return CDC_OK;
+    int rc = lake_chain_read(feed->store, number, &rec, sha, err);
     if (rc < 0)
         return CDC_FAIL;
-    rc = lake_chain_apply(&feed->chain, &rec, sha, err);
+    if (rc == CDC_END)
+        return expect ? another_lake(feed, number, err) : not_there(feed, number, err);
+    if (expect && strcmp(sha, expect) != 0)
+        rc = another_lake(feed, number, err);
+    else
+        rc = lake_chain_apply(&feed->chain, &rec, sha, err);
     lake_commit_done(&rec);
     return rc;
 }
 
-static int feed_begin(struct feed *feed, const struct cdc_config *cfg, uint64_t after,
-                      struct cdc_error *err)
+static int feed_begin(struct feed *feed, const struct cdc_config *cfg,
+                      const struct cdc_feed_start *start, struct cdc_error *err)
 {
     int rc = lake_format_load(feed->store, feed->root, &feed->name, err);
     if (rc != CDC_OK)
@@ -438,11 +480,12 @@ static int feed_begin(struct feed *feed, const struct cdc_config *cfg, uint64_t 
         return cdc_fail(err, CDC_OPERATOR, feed->root,
                         "the lake belongs to the pipeline `%s`, and the configuration is of `%s`",
                         feed->name, cfg->name);
-    return stand_behind(feed, after, err);
+    return stand_behind(feed, start, err);
 }
 
-static int feed_open(const struct cdc_config *cfg, const char *place, uint64_t after,
-                     struct cdc_feed **ret, struct cdc_error *err)
+static int feed_open(const struct cdc_config *cfg, const char *place,
+                     const struct cdc_feed_start *start, struct cdc_feed **ret,
+                     struct cdc_error *err)
 {
     const char *path = cfg ? cdc_get_string(cfg->sink, "path") : place;
     char *root = realpath(path, NULL);
@@ -456,7 +499,7 @@ static int feed_open(const struct cdc_config *cfg, const char *place, uint64_t a
     *feed = (struct feed){.base.ops = &lake_feed, .root = root};
     lake_chain_init(&feed->chain);
     if (lake_local_open(root, false, &feed->store, err) < 0 ||
-        feed_begin(feed, cfg, after, err) < 0) {
+        feed_begin(feed, cfg, start, err) < 0) {
         feed_close(&feed->base);
         return CDC_FAIL;
     }

@@ -52,7 +52,7 @@ static void null_policy(const struct cdc_sink *snk, struct cdc_commit_policy *re
 {
     (void)snk;
     *ret = (struct cdc_commit_policy){
-        .max_rows = 1000000, .idle_us = 10 * 1000000, .idle_bytes = 64 << 20};
+        .eager = true, .max_rows = 1000000, .idle_us = 10 * 1000000, .idle_bytes = 64 << 20};
 }
 
 static int null_write(struct cdc_sink *snk, struct cdc_batch *batch, struct cdc_error *err)

@@ -158,3 +158,23 @@ int cdc_row_decode(const struct cdc_row_schema *schema, struct cdc_reader *rd,
     }
     return CDC_OK;
 }
+
+int cdc_row_read(const struct cdc_row_schema *schema, struct cdc_slice bytes,
+                 struct cdc_arena *arena, struct cdc_value *values, struct cdc_error *err)
+{
+    struct cdc_reader rd = cdc_reader_of(bytes.p, bytes.len);
+    uint16_t column;
+    if (cdc_row_decode(schema, &rd, arena, values, &column) < 0)
+        return cdc_fail(err, CDC_FATAL, schema->cols[column].name,
+                        "a record of table %s.%s is damaged, or not of this schema: column %s "
+                        "cannot be read, at byte %zu of %zu",
+                        schema->table_schema, schema->table_name, schema->cols[column].name, rd.off,
+                        rd.len);
+    if (cdc_reader_left(&rd) == 0)
+        return CDC_OK;
+    const char *last = schema->cols[schema->n - 1].name;
+    return cdc_fail(err, CDC_FATAL, last,
+                    "a record of table %s.%s is damaged, or not of this schema: %zu bytes are left "
+                    "behind its last column, %s",
+                    schema->table_schema, schema->table_name, cdc_reader_left(&rd), last);
+}

@@ -125,6 +125,11 @@ size_t cdc_pool_used(struct cdc_pool *pool)
     return used;
 }
 
+size_t cdc_pool_limit(const struct cdc_pool *pool)
+{
+    return pool->limit;
+}
+
 struct cdc_change *cdc_batch_add(struct cdc_batch *batch, struct cdc_table *tab)
 {
     if (batch->n == batch->cap) {

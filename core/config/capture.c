@@ -83,7 +83,8 @@ static int read_messages(const struct cdc_doc *doc, const struct cdc_node *node,
 }
 
 static int read_entry(const struct cdc_doc *doc, const struct cdc_node *node,
-                      struct cdc_slice hash_key, struct cdc_capture *capture, struct cdc_error *err)
+                      const struct cdc_rule_defaults *defaults, struct cdc_capture *capture,
+                      struct cdc_error *err)
 {
     if (node->kind != CDC_NODE_MAP)
         return cdc_doc_fail(doc, node->line, err,
@@ -91,14 +92,15 @@ static int read_entry(const struct cdc_doc *doc, const struct cdc_node *node,
     if (cdc_node_entry(node, "messages"))
         return read_messages(doc, node, &capture->messages[capture->n_messages++], err);
     struct cdc_taker taker = {.rule = &capture->rules[capture->n]};
-    if (cdc_rule_read(doc, node, hash_key, &taker, err) != CDC_OK)
+    if (cdc_rule_read(doc, node, defaults, &taker, err) != CDC_OK)
         return CDC_FAIL;
     capture->patterns[capture->n++] = taker.pattern;
     return CDC_OK;
 }
 
 int cdc_capture_read(const struct cdc_doc *doc, const struct cdc_entry *entry,
-                     struct cdc_slice hash_key, struct cdc_capture **ret, struct cdc_error *err)
+                     const struct cdc_rule_defaults *defaults, struct cdc_capture **ret,
+                     struct cdc_error *err)
 {
     const struct cdc_node *list = entry->value;
     if (list->kind != CDC_NODE_LIST || !list->n)
@@ -113,7 +115,7 @@ int cdc_capture_read(const struct cdc_doc *doc, const struct cdc_entry *entry,
     if (!capture->rules || !capture->patterns || !capture->messages)
         return cdc_fail_oom(err);
     for (size_t i = 0; i < list->n; i++)
-        if (read_entry(doc, list->entries[i].value, hash_key, capture, err) != CDC_OK)
+        if (read_entry(doc, list->entries[i].value, defaults, capture, err) != CDC_OK)
             return CDC_FAIL;
     *ret = capture;
     return CDC_OK;

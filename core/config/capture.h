@@ -14,9 +14,17 @@
 
 #define CDC_HASH_KEY_MIN 16 /* bytes of secrets.hash */
 
-/* hash_key: secrets.hash, p == NULL if there is none; it lives as long as the doc's arena. */
+/* What holds for rules that do not say it themselves. */
+struct cdc_rule_defaults {
+    struct cdc_slice hash_key; /* secrets.hash; p == NULL: none. Lives as long as the doc's arena */
+    bool envelope_given;       /* at the top of the file */
+    const char *source;        /* the source's type */
+    bool copies;               /* ... which can copy rows that were there before */
+    enum cdc_incompatible on_incompatible;
+};
+
 CDC_CHECK int cdc_capture_read(const struct cdc_doc *doc, const struct cdc_entry *entry,
-                               struct cdc_slice hash_key, struct cdc_capture **ret,
+                               const struct cdc_rule_defaults *defaults, struct cdc_capture **ret,
                                struct cdc_error *err);
 
 /* The first rule that matches, also one that says skip; NULL: none. */
@@ -35,7 +43,7 @@ struct cdc_taker {
     struct cdc_rule *rule;
 };
 CDC_CHECK int cdc_rule_read(const struct cdc_doc *doc, const struct cdc_node *node,
-                            struct cdc_slice hash_key, struct cdc_taker *ret,
+                            const struct cdc_rule_defaults *defaults, struct cdc_taker *ret,
                             struct cdc_error *err);
 
 #endif

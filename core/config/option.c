@@ -120,7 +120,7 @@ static int read_scalar(const struct section_reader *rd, const struct cdc_option 
                             "%s: no value is given: write one, or leave the option out",
                             label_of(rd, opt->name));
     val->text = node->text;
-    if (opt->type == CDC_OPT_STRING)
+    if (opt->type == CDC_OPT_STRING || opt->type == CDC_OPT_STRINGS)
         return CDC_OK;
     const char *why = cdc_scalar_read(rd->doc->arena, opt, node->text, &val->number);
     if (why)
@@ -169,7 +169,8 @@ static int read_map(const struct section_reader *rd, const struct cdc_option *op
             return cdc_fail_oom(rd->err);
         if (read_scalar(rd, &item, entry->value, &one) != CDC_OK)
             return CDC_FAIL;
-        val->pairs[val->n_pairs++] = (struct cdc_pair){.name = entry->key, .number = one.number};
+        val->pairs[val->n_pairs++] =
+            (struct cdc_pair){.name = entry->key, .number = one.number, .text = one.text};
     }
     return CDC_OK;
 }
@@ -197,7 +198,8 @@ static int read_value(const struct section_reader *rd, const struct cdc_option *
 {
     if (opt->type == CDC_OPT_LIST)
         return read_list(rd, opt, node, val);
-    if (opt->type == CDC_OPT_MAP || (opt->type == CDC_OPT_CHOICES && node->kind == CDC_NODE_MAP))
+    bool choices = opt->type == CDC_OPT_CHOICES && node->kind == CDC_NODE_MAP;
+    if (opt->type == CDC_OPT_MAP || opt->type == CDC_OPT_STRINGS || choices)
         return read_map(rd, opt, node, val);
     return read_scalar(rd, opt, node, val);
 }
@@ -223,7 +225,7 @@ static int read_default(const struct section_reader *rd, const struct cdc_option
     struct section_reader own = {.doc = rd->doc, .spec = rd->spec, .err = &why};
     struct cdc_node scalar = {.kind = CDC_NODE_SCALAR, .text = opt->dflt}, *node = &scalar;
     int rc = CDC_OK;
-    if (opt->type == CDC_OPT_LIST || opt->type == CDC_OPT_MAP)
+    if (opt->type == CDC_OPT_LIST || opt->type == CDC_OPT_MAP || opt->type == CDC_OPT_STRINGS)
         rc = cdc_node_parse(rd->doc, cdc_slice_str(opt->dflt), &node, &why);
     if (rc == CDC_OK)
         rc = read_value(&own, opt, node, val);
@@ -329,7 +331,8 @@ size_t cdc_get_list(const struct cdc_section *sec, const char *name, const char 
 
 size_t cdc_get_map(const struct cdc_section *sec, const char *name, const struct cdc_pair **ret)
 {
-    const struct option_value *val = value_of(sec, name, 1u << CDC_OPT_MAP | 1u << CDC_OPT_CHOICES);
+    const unsigned types = 1u << CDC_OPT_MAP | 1u << CDC_OPT_STRINGS | 1u << CDC_OPT_CHOICES;
+    const struct option_value *val = value_of(sec, name, types);
     *ret = val->pairs;
     return val->n_pairs;
 }

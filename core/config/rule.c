@@ -5,7 +5,8 @@
  * noticed. It is made over a text of the options that differ from their defaults, each with its
  * length: a future option must not change the hash of the rules that do not use it. The secret of
  * hashed columns is in it by a fingerprint only (an HMAC of a fixed text), and only where the rule
- * hashes: another key makes other values, so it is a changed rule.
+ * hashes: another key makes other values, so it is a changed rule. `envelope` and `on_incompatible`
+ * are not in it: the one has a single value, the other changes no record.
  */
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
@@ -77,13 +78,36 @@ static const struct cdc_option rule_options[] = {
     {.name = "snapshot",
      .type = CDC_OPT_CHOICE,
      .choices = "initial|never|only",
-     .doc = "Copy the rows that were there before. This version cannot: every rule without `skip` "
-            "needs `never`, and capture starts where the slot starts."},
+     .dflt = "initial",
+     .doc = "What becomes of the rows that were there before: `initial` copies them, and changes "
+            "follow; `never` begins with the changes alone, and is needed where the source cannot "
+            "copy; `only` copies them, and writes no change that comes behind the end of the "
+            "copy."},
+    {.name = "where",
+     .type = CDC_OPT_STRING,
+     .doc = "Copy only the rows for which this holds: a condition in the source's language, of "
+            "the table's own columns. Changes of the others are written all the same."},
+    {.name = "priority",
+     .type = CDC_OPT_INT,
+     .dflt = "0",
+     .min = -1000,
+     .max = 1000,
+     .doc = "Tables of a greater priority are copied first."},
     {.name = "envelope",
      .type = CDC_OPT_CHOICE,
      .choices = "row",
      .dflt = "row",
-     .doc = "Shape of the records: the row itself with `__` columns beside its own."},
+     .doc =
+         "Shape of the records: the row itself with `__` columns beside its own. A sink may want "
+         "it to be said, here or at the top of the file."},
+    {.name = "topic",
+     .type = CDC_OPT_STRING,
+     .doc = "Name of the topic that the rule's tables go to, in place of the sink's own name for "
+            "each. A sink without topics takes no notice of it."},
+    {.name = "on_incompatible",
+     .type = CDC_OPT_CHOICE,
+     .choices = "hold|pause|new_topic|force",
+     .doc = "For the tables of this rule, in place of `registry.on_incompatible`."},
     {0},
 };
 
@@ -92,20 +116,12 @@ const struct cdc_option *cdc_capture_options(void)
     return rule_options;
 }
 
-/* The snapshot modes as rule_options names them. */
-enum { SNAPSHOT_INITIAL, SNAPSHOT_NEVER };
-
-static bool snapshot_never(const struct cdc_section *sec)
-{
-    return cdc_given(sec, "snapshot") && cdc_get_choice(sec, "snapshot") == SNAPSHOT_NEVER;
-}
-
 /* What a rule is read out of. */
 struct rule_reader {
     const struct cdc_doc *doc;
     const struct cdc_section *sec;
     int line;
-    struct cdc_slice hash_key;
+    const struct cdc_rule_defaults *defaults;
     struct cdc_error *err;
 };
 
@@ -116,14 +132,21 @@ static const char *shown_tables(const struct rule_reader *rd)
 
 static int check_snapshot(const struct rule_reader *rd)
 {
-    if (cdc_get_bool(rd->sec, "skip") || snapshot_never(rd->sec))
+    const struct cdc_entry *where = cdc_section_entry(rd->sec, "where");
+    bool never = cdc_get_choice(rd->sec, "snapshot") == CDC_SNAPSHOT_NEVER;
+    if (where && (never || !*where->value->text))
+        return cdc_doc_fail(rd->doc, where->line, rd->err,
+                            never ? "where: it says which rows are copied, and `snapshot: never` "
+                                    "copies none: leave out one of the two"
+                                  : "where: a condition is wanted: leave it out to copy all rows");
+    if (cdc_get_bool(rd->sec, "skip") || never || rd->defaults->copies)
         return CDC_OK;
     return cdc_doc_fail(
         rd->doc, rd->line, rd->err,
-        "the capture rule for \"%s\" needs `snapshot: never`: this version has no "
-        "snapshots. With `snapshot: never` capture starts where the slot starts, and "
-        "rows written before are not in the output",
-        shown_tables(rd));
+        "the capture rule for \"%s\" needs `snapshot: never`: a source of type %s cannot copy "
+        "rows that were there before. With `snapshot: never` capture starts where the stream "
+        "starts, and rows written before are not in the output",
+        shown_tables(rd), rd->defaults->source);
 }
 
 static int split_pattern(const struct rule_reader *rd, struct cdc_pattern *ret)
@@ -196,6 +219,15 @@ static int check_name(const struct rule_reader *rd, const struct cdc_section *se
     return cdc_doc_fail(rd->doc, entry->line, rd->err, "%s: the name of a column is wanted", label);
 }
 
+static int check_topic(const struct rule_reader *rd)
+{
+    const struct cdc_entry *entry = cdc_section_entry(rd->sec, "topic");
+    if (!entry || *entry->value->text)
+        return CDC_OK;
+    return cdc_doc_fail(rd->doc, entry->line, rd->err,
+                        "topic: the name of a topic is wanted: leave it out for the sink's own");
+}
+
 static int check_hash_key(const struct rule_reader *rd, const struct cdc_rule *rule)
 {
     int line = cdc_columns_hash_line(rule->columns);
@@ -238,6 +270,7 @@ static void put_rule(const struct cdc_rule *rule, struct cdc_buf *text)
 {
     static const char *const deletes[] = {NULL, "deletes hard\n", "deletes append\n"};
     static const char *const invalid[] = {NULL, "on_invalid string\n", "on_invalid null\n"};
+    static const char *const snapshots[] = {NULL, "snapshot never\n", "snapshot only\n"};
     put_name(text, "tables", rule->tables);
     if (rule->skip)
         cdc_buf_str(text, "skip\n");
@@ -247,12 +280,14 @@ static void put_rule(const struct cdc_rule *rule, struct cdc_buf *text)
         cdc_buf_str(text, deletes[rule->deletes]);
     if (invalid[rule->on_invalid])
         cdc_buf_str(text, invalid[rule->on_invalid]);
-    if (rule->snapshot == CDC_SNAPSHOT_NEVER)
-        cdc_buf_str(text, "snapshot never\n");
+    if (snapshots[rule->snapshot])
+        cdc_buf_str(text, snapshots[rule->snapshot]);
+    put_name(text, "where", rule->copy_where);
     if (rule->insert_only)
         cdc_buf_str(text, "insert_only\n");
     put_name(text, "logical_delete", rule->logical_delete);
     put_name(text, "updated_at", rule->updated_at);
+    put_name(text, "topic", rule->topic);
     cdc_columns_put(rule->columns, text);
 }
 
@@ -279,17 +314,25 @@ static void fill(const struct rule_reader *rd, struct cdc_rule *rule)
     rule->skip = cdc_get_bool(sec, "skip");
     rule->n_key = cdc_get_list(sec, "key", &rule->key);
     rule->on_invalid = (enum cdc_invalid)cdc_get_choice(sec, "on_invalid");
-    rule->snapshot = snapshot_never(sec) ? CDC_SNAPSHOT_NEVER : CDC_SNAPSHOT_UNSET;
+    rule->snapshot = (enum cdc_snapshot_mode)cdc_get_choice(sec, "snapshot");
+    rule->copy_where = cdc_get_string(sec, "where");
+    rule->priority = (int32_t)cdc_get_int(sec, "priority");
     rule->insert_only = cdc_get_bool(sec, "insert_only");
     rule->deletes =
         rule->insert_only ? CDC_DELETES_APPEND : (enum cdc_deletes)cdc_get_choice(sec, "deletes");
     rule->logical_delete = logical ? cdc_get_string(logical, "column") : NULL;
     rule->updated_at = cdc_get_string(sec, "updated_at");
-    rule->hash_key = rd->hash_key;
+    rule->topic = cdc_get_string(sec, "topic");
+    rule->envelope_given = cdc_given(sec, "envelope") || rd->defaults->envelope_given;
+    rule->on_incompatible = cdc_given(sec, "on_incompatible")
+                                ? (enum cdc_incompatible)cdc_get_choice(sec, "on_incompatible")
+                                : rd->defaults->on_incompatible;
+    rule->hash_key = rd->defaults->hash_key;
 }
 
-int cdc_rule_read(const struct cdc_doc *doc, const struct cdc_node *node, struct cdc_slice hash_key,
-                  struct cdc_taker *ret, struct cdc_error *err)
+int cdc_rule_read(const struct cdc_doc *doc, const struct cdc_node *node,
+                  const struct cdc_rule_defaults *defaults, struct cdc_taker *ret,
+                  struct cdc_error *err)
 {
     struct cdc_section_spec spec = {
         .options = rule_options, .label = "capture", .map = node, .line = node->line};
@@ -297,10 +340,10 @@ int cdc_rule_read(const struct cdc_doc *doc, const struct cdc_node *node, struct
     if (cdc_section_read(doc, &spec, &sec, err) != CDC_OK)
         return CDC_FAIL;
     struct rule_reader rd = {
-        .doc = doc, .sec = sec, .line = node->line, .hash_key = hash_key, .err = err};
+        .doc = doc, .sec = sec, .line = node->line, .defaults = defaults, .err = err};
     if (split_pattern(&rd, &ret->pattern) != CDC_OK || check_snapshot(&rd) != CDC_OK ||
         check_key(&rd) != CDC_OK || check_insert_only(&rd) != CDC_OK ||
-        check_name(&rd, sec, "updated_at", "updated_at") != CDC_OK ||
+        check_topic(&rd) != CDC_OK || check_name(&rd, sec, "updated_at", "updated_at") != CDC_OK ||
         check_name(&rd, cdc_get_section(sec, "logical_delete"), "column",
                    "logical_delete.column") != CDC_OK)
         return CDC_FAIL;

@@ -46,7 +46,7 @@ void cdc_option_number(const struct cdc_option *opt, int64_t number, char *to);
 bool cdc_option_has_range(const struct cdc_option *opt);
 
 /*
- * A scalar by its option's type, as STRING is not: INT, BOOL, SIZE, DURATION, CHOICE, and one value
+ * A scalar by its option's type, as a text is not: INT, BOOL, SIZE, DURATION, CHOICE, and one value
  * of a MAP or CHOICES, into a number.
  * NULL, or what is wrong with it ("is no size: ...", behind the value), in the arena; without
  * range.

@@ -12,26 +12,12 @@
 #include <unistd.h>
 
 #include "config/capture.h"
+#include "config/copying.h"
 #include "config/nearest.h"
 #include "config/section.h"
+#include "config/services.h"
 
 #define ARENA_MAX ((size_t)64 << 20) /* what a file of CDC_SETTINGS_MAX can become */
-
-static const struct cdc_option registry_options[] = {
-    {.name = "type",
-     .type = CDC_OPT_CHOICE,
-     .choices = "embedded",
-     .dflt = "embedded",
-     .doc = "Where schemas get their ids: `embedded` keeps them in the checkpoint, with the data."},
-    {.name = "id_base",
-     .type = CDC_OPT_INT,
-     .dflt = "0",
-     .min = 0,
-     .max = 2000000000,
-     .doc =
-         "Schema ids begin at this number plus one, so that several pipelines need not share any."},
-    {0},
-};
 
 static const struct cdc_option log_options[] = {
     {.name = "format",
@@ -81,10 +67,19 @@ static const struct cdc_option top_options[] = {
      .type = CDC_OPT_SECTION,
      .flags = CDC_OPT_REQUIRED,
      .doc = "List of rules: which tables, and how. The first that matches a table takes it."},
+    {.name = "envelope",
+     .type = CDC_OPT_CHOICE,
+     .choices = "row",
+     .doc = "Shape of the records of all rules that do not say it themselves. Where it is said "
+            "nowhere, it is `row`, but a sink may want it to be said."},
+    {.name = "snapshot",
+     .type = CDC_OPT_SECTION,
+     .section = cdc_copying_table,
+     .doc = "How the rows that were there before are copied, for all rules."},
     {.name = "registry",
      .type = CDC_OPT_SECTION,
-     .section = registry_options,
-     .doc = "Where schemas get their ids."},
+     .section = cdc_registry_table,
+     .doc = "Where schemas get their ids, and what a new schema must be."},
     {.name = "sink",
      .type = CDC_OPT_SECTION,
      .flags = CDC_OPT_REQUIRED,
@@ -101,6 +96,11 @@ static const struct cdc_option top_options[] = {
      .type = CDC_OPT_SECTION,
      .section = secrets_options,
      .doc = "What must not be known outside: best as ${env:NAME} or ${file:/path}."},
+    {.name = "http",
+     .type = CDC_OPT_SECTION,
+     .section = cdc_http_table,
+     .doc = "The pipeline's face: health, metrics, status, schemas, commands. Without this section "
+            "there is none; `http: {}` takes the defaults."},
     {.name = "log", .type = CDC_OPT_SECTION, .section = log_options, .doc = "What is logged."},
     {.name = "replica",
      .type = CDC_OPT_SECTION,
@@ -247,6 +247,19 @@ static int read_hash_key(const struct cdc_doc *doc, const struct cdc_section *to
                         CDC_HASH_KEY_MIN);
 }
 
+/* What the top of the file says for all rules. */
+static int read_defaults(const struct cdc_doc *doc, const struct cdc_section *top,
+                         const struct cdc_source_ops *source, struct cdc_rule_defaults *ret,
+                         struct cdc_error *err)
+{
+    const struct cdc_section *registry = cdc_get_section(top, "registry");
+    ret->source = source->name;
+    ret->copies = source->snap != NULL;
+    ret->envelope_given = cdc_given(top, "envelope");
+    ret->on_incompatible = (enum cdc_incompatible)cdc_get_choice(registry, "on_incompatible");
+    return read_hash_key(doc, top, &ret->hash_key, err);
+}
+
 static int read_top(const struct cdc_doc *doc, const struct cdc_node *root,
                     struct cdc_settings *set, struct cdc_error *err)
 {
@@ -256,16 +269,20 @@ static int read_top(const struct cdc_doc *doc, const struct cdc_node *root,
     struct cdc_section_spec spec = {.options = top_options, .label = "", .map = root, .line = 1};
     struct cdc_section *top = NULL;
     struct cdc_capture *capture = NULL;
-    struct cdc_slice hash_key = {.p = NULL};
+    struct cdc_rule_defaults defaults = {.envelope_given = false, .source = ""};
     if (cdc_section_read(doc, &spec, &top, err) != CDC_OK || check_name(doc, top, err) != CDC_OK ||
         read_source(doc, top, set, err) != CDC_OK || read_sink(doc, top, set, err) != CDC_OK ||
-        read_hash_key(doc, top, &hash_key, err) != CDC_OK ||
-        cdc_capture_read(doc, cdc_section_entry(top, "capture"), hash_key, &capture, err) != CDC_OK)
+        cdc_services_check(doc, top, err) != CDC_OK ||
+        read_defaults(doc, top, set->source, &defaults, err) != CDC_OK ||
+        cdc_capture_read(doc, cdc_section_entry(top, "capture"), &defaults, &capture, err) !=
+            CDC_OK)
         return CDC_FAIL;
     set->config.capture = capture;
     set->config.name = cdc_get_string(top, "name");
     set->config.memory = cdc_get_int(top, "memory");
+    set->snapshot = cdc_get_section(top, "snapshot");
     set->registry = cdc_get_section(top, "registry");
+    set->http = cdc_given(top, "http") ? cdc_get_section(top, "http") : NULL;
     set->replica = cdc_get_section(top, "replica");
     const struct cdc_section *log = cdc_get_section(top, "log");
     set->log_level = (enum cdc_log_level)cdc_get_choice(log, "level");

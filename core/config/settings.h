@@ -21,11 +21,19 @@
 
 #define CDC_SETTINGS_MAX (1u << 20) /* bytes of a configuration file */
 
+/* What `registry.type` and `registry.subject` say, in the order of their choices. */
+enum cdc_registry_type { CDC_REGISTRY_EMBEDDED, CDC_REGISTRY_HTTP };
+/* What `snapshot.mode` says. */
+enum cdc_copy_mode { CDC_COPY_AUTO, CDC_COPY_RANGED };
+enum cdc_subject { CDC_SUBJECT_TOPIC, CDC_SUBJECT_RECORD, CDC_SUBJECT_TOPIC_RECORD };
+
 struct cdc_settings {
     struct cdc_config config;
     const struct cdc_source_ops *source;
     const struct cdc_sink_ops *sink;
-    const struct cdc_section *registry; /* type (only embedded), id_base (int); never NULL */
+    const struct cdc_section *snapshot; /* the options of config/copying.c; never NULL */
+    const struct cdc_section *registry; /* the options of config/services.c; never NULL */
+    const struct cdc_section *http;     /* likewise; NULL: no listener */
     const struct cdc_section *replica;  /* path (string, NULL if not given); never NULL */
     enum cdc_log_level log_level;
     bool log_json;

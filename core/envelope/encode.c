@@ -5,6 +5,9 @@
  * column's kind takes the fast way: one check for room, then straight into the buffer. All else
  * (null, unchanged, absent, invalid, a number that the type cannot hold, a column that the capture
  * rule changes) goes through cdc_plan_cell (cells.c), which gives null or a text.
+ *
+ * A key's bytes are those of its columns in the value, in the key's order: so a hashed column is
+ * hashed alike in both, and one whose value is refused there is refused here.
  */
 #include "envelope/row.h"
 
@@ -142,16 +145,25 @@ static int put_cell(struct cdc_plan *plan, uint16_t i, const struct cdc_value *v
     return CDC_OK;
 }
 
+static inline int put_column(struct cdc_plan *plan, uint16_t i, const struct cdc_value *val,
+                             struct cdc_buf *buf, struct cdc_error *err)
+{
+    return put_fast(buf, &plan->ops[i], val) ? CDC_OK : put_cell(plan, i, val, buf, err);
+}
+
+int cdc_plan_put_column(struct cdc_plan *plan, uint16_t i, const struct cdc_value *val,
+                        struct cdc_buf *buf, struct cdc_error *err)
+{
+    return put_column(plan, i, val, buf, err);
+}
+
 static int put_columns(struct cdc_plan *plan, const struct cdc_value *row, struct cdc_buf *buf,
                        struct cdc_error *err)
 {
     uint16_t n = plan->n;
-    for (uint16_t i = 0; i < n; i++) {
-        const struct cdc_column_op *op = &plan->ops[i];
-        const struct cdc_value *val = &row[op->at];
-        if (!put_fast(buf, op, val) && put_cell(plan, i, val, buf, err) < 0)
+    for (uint16_t i = 0; i < n; i++)
+        if (put_column(plan, i, &row[plan->ops[i].at], buf, err) < 0)
             return CDC_FAIL;
-    }
     return CDC_OK;
 }
 
@@ -263,6 +275,7 @@ static int put_member(struct cdc_plan *plan, uint16_t i, const struct cdc_value 
     cdc_json_member(buf, (const char *)op->name.p, val, op->bits);
     return CDC_OK;
 }
+
 /* The key the row had, as the reader makes it of such a row (cdc_json_key). */
 static int put_prev_key(struct cdc_plan *plan, const struct cdc_value *old, struct cdc_buf *buf,
                         struct cdc_error *err)
@@ -283,8 +296,8 @@ static int put_prev_key(struct cdc_plan *plan, const struct cdc_value *old, stru
     return CDC_OK;
 }
 
-static int put_meta(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
-                    struct cdc_error *err)
+int cdc_plan_put_meta(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
+                      struct cdc_error *err)
 {
     put_fixed_meta(plan, rec, buf);
     struct cdc_slice tx = rec->change->tx->id;
@@ -297,7 +310,8 @@ static int put_meta(struct cdc_plan *plan, const struct cdc_record *rec, struct 
     return put_prev_key(plan, rec->old, buf, err);
 }
 
-static int check_size(const struct cdc_plan *plan, const struct cdc_buf *buf, struct cdc_error *err)
+int cdc_plan_check_size(const struct cdc_plan *plan, const struct cdc_buf *buf,
+                        struct cdc_error *err)
 {
     if (!buf->failed)
         return CDC_OK;
@@ -311,14 +325,44 @@ static int check_size(const struct cdc_plan *plan, const struct cdc_buf *buf, st
 int cdc_plan_bytes(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
                    struct cdc_error *err)
 {
+    size_t start = buf->len;
     plan->unchanged.n = plan->invalid.n = 0;
     if (!rec->row)
         put_nulls(buf, plan->n);
     else if (put_columns(plan, rec->row, buf, err) < 0)
         return CDC_FAIL;
-    if (put_meta(plan, rec, buf, err) < 0)
+    if (cdc_plan_put_meta(plan, rec, buf, err) < 0)
         return CDC_FAIL;
-    return check_size(plan, buf, err);
+    plan->bytes += buf->len - start;
+    return cdc_plan_check_size(plan, buf, err);
+}
+
+uint64_t cdc_plan_take_bytes(struct cdc_plan *plan)
+{
+    uint64_t bytes = plan->bytes;
+    plan->bytes = 0;
+    return bytes;
+}
+
+int cdc_plan_key(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
+                 struct cdc_error *err)
+{
+    if (!rec->row)
+        put_nulls(buf, plan->n_key);
+    for (uint16_t k = 0; rec->row && k < plan->n_key; k++) {
+        uint16_t i = plan->key[k];
+        if (put_column(plan, i, &rec->row[plan->ops[i].at], buf, err) < 0)
+            return CDC_FAIL;
+    }
+    return cdc_plan_check_size(plan, buf, err);
+}
+
+bool cdc_plan_partial(const struct cdc_plan *plan, const struct cdc_record *rec)
+{
+    for (uint16_t i = 0; rec->row && i < plan->n; i++)
+        if (!cdc_value_known(&rec->row[plan->ops[i].at]))
+            return true;
+    return false;
 }
 
 int cdc_plan_json(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
@@ -327,12 +371,12 @@ int cdc_plan_json(struct cdc_plan *plan, const struct cdc_record *rec, struct cd
     plan->unchanged.n = plan->invalid.n = 0;
     if (!rec->row) {
         cdc_buf_str(buf, "null");
-        return check_size(plan, buf, err);
+        return cdc_plan_check_size(plan, buf, err);
     }
     cdc_buf_byte(buf, '{');
     for (uint16_t i = 0; i < plan->n; i++)
         if (put_member(plan, i, rec->row, buf, err) < 0)
             return CDC_FAIL;
     cdc_buf_byte(buf, '}');
-    return check_size(plan, buf, err);
+    return cdc_plan_check_size(plan, buf, err);
 }

@@ -48,6 +48,11 @@ CDC_CHECK int cdc_row_key_schema_text(const char *pipeline_name, const struct cd
 CDC_CHECK int cdc_plan_new(struct cdc_table *tab, const struct cdc_schema *schema,
                            struct cdc_envelope_state *state, struct cdc_plan **ret,
                            struct cdc_error *err);
+/* Gives a plan its key's schema (copied), so that cdc_plan_key works. The table has a key. */
+CDC_CHECK int cdc_plan_with_key(struct cdc_plan *plan, const struct cdc_schema *schema,
+                                struct cdc_error *err);
 void cdc_plan_free(struct cdc_plan *plan); /* NULL is fine */
+/* Bytes of values that cdc_plan_bytes made since the last call of this. */
+uint64_t cdc_plan_take_bytes(struct cdc_plan *plan);
 
 #endif

@@ -163,6 +163,21 @@ int cdc_plan_new(struct cdc_table *tab, const struct cdc_schema *schema,
     return CDC_OK;
 }
 
+int cdc_plan_with_key(struct cdc_plan *plan, const struct cdc_schema *schema, struct cdc_error *err)
+{
+    struct cdc_slice text = cdc_arena_copy(plan->arena, cdc_slice_of(schema->text, schema->len));
+    if (!text.p)
+        return cdc_fail_oom(err);
+    plan->key_schema = *schema;
+    plan->key_schema.text = (const char *)text.p;
+    return CDC_OK;
+}
+
+const struct cdc_schema *cdc_plan_key_schema(const struct cdc_plan *plan)
+{
+    return plan->key_schema.text ? &plan->key_schema : NULL;
+}
+
 const struct cdc_schema *cdc_plan_schema(const struct cdc_plan *plan)
 {
     return &plan->schema;

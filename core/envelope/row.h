@@ -1,7 +1,7 @@
 /*
  * row.h - the compiled plan of the `row` envelope, shared by plan.c (compiles, makes records),
- * cells.c (values that need more than encoding) and encode.c (makes bytes). Private to
- * core/envelope. Threads: the sink thread.
+ * cells.c (values that need more than encoding), encode.c (makes bytes) and shrink.c (makes fewer
+ * of them). Private to core/envelope. Threads: the sink thread.
  */
 #ifndef CDC_ENVELOPE_ROW_H
 #define CDC_ENVELOPE_ROW_H
@@ -53,7 +53,9 @@ struct cdc_plan {
     const struct cdc_table *tab;
     struct cdc_envelope_state *state;
     struct cdc_schema schema;
-    int64_t synced_us; /* of the records lent last */
+    struct cdc_schema key_schema; /* text NULL: none */
+    int64_t synced_us;            /* of the records lent last */
+    uint64_t bytes;               /* encoded since cdc_plan_take_bytes */
     uint16_t n, n_key;
     struct cdc_column_op *ops; /* n: the table's columns without the excluded ones */
     uint16_t *key;             /* n_key indexes into ops, in the key's order */
@@ -73,6 +75,22 @@ struct cdc_plan {
  */
 CDC_CHECK int cdc_plan_cell(struct cdc_plan *plan, uint16_t i, const struct cdc_value *val,
                             struct cdc_value *ret, struct cdc_error *err);
+
+/*
+ * Appends the value of column i, its branch first. Notes a column that was not sent, or is invalid,
+ * in plan->unchanged or plan->invalid. Fails as cdc_plan_cell does; buf's own failure is the
+ * caller's to see.
+ */
+CDC_CHECK int cdc_plan_put_column(struct cdc_plan *plan, uint16_t i, const struct cdc_value *val,
+                                  struct cdc_buf *buf, struct cdc_error *err);
+
+/* Appends the meta columns, with what plan->unchanged and plan->invalid hold by then. */
+CDC_CHECK int cdc_plan_put_meta(struct cdc_plan *plan, const struct cdc_record *rec,
+                                struct cdc_buf *buf, struct cdc_error *err);
+
+/* CDC_OK, or the error that a failed buffer comes to. */
+CDC_CHECK int cdc_plan_check_size(const struct cdc_plan *plan, const struct cdc_buf *buf,
+                                  struct cdc_error *err);
 
 /* A MAC context with the key, for plan->mac; NULL: no memory. */
 EVP_MAC_CTX *cdc_mac_new(struct cdc_slice key);

@@ -13,7 +13,8 @@
  *      What nobody knows is NULL and stays listed in the stored `__unchanged`.
  *   4. A delete is written like an update: it nulls nothing. In hard mode the row is then removed.
  *
- * Tables without key, and append mode: every record is inserted, whatever it says.
+ * Tables without key, and append mode: every record is inserted, whatever it says, but for the
+ * range delete that came last and comes once more.
  */
 #include "replica/internal.h"
 
@@ -479,13 +480,17 @@ static int text_of(struct work *w, enum cdc_meta m, char **ret, struct cdc_error
     return *ret ? CDC_OK : cdc_fail_oom(err);
 }
 
-/* Every row of the table with a smaller __seq is gone, those still to come included. */
+/*
+ * Every row of the table with a smaller __seq is gone, those still to come included. CDC_END: this
+ * very range delete was here before (a feed may give it once for each part of a table).
+ */
 static int apply_range(struct work *w, struct cdc_error *err)
 {
     struct rep_table *tab = w->tab;
     struct rep_range *range = &tab->range;
-    if (range->seq[0] && memcmp(w->seq.p, range->seq, CDC_SEQ_LEN) <= 0)
-        return CDC_OK;
+    int c = range->seq[0] ? memcmp(w->seq.p, range->seq, CDC_SEQ_LEN) : 1;
+    if (c <= 0)
+        return c == 0 ? CDC_END : CDC_OK;
     memcpy(range->seq, w->seq.p, CDC_SEQ_LEN);
     range->seq[CDC_SEQ_LEN] = '\0';
     if (text_of(w, CDC_META_DELETED_AT, &range->deleted_at, err) ||
@@ -522,5 +527,5 @@ int cdc_replica_apply(struct cdc_replica *rep, const struct cdc_feed_row *row,
     json_decref(w.old_unknown);
     json_decref(w.kept_unknown);
     cdc_buf_done(&w.unknown);
-    return status;
+    return status == CDC_END ? CDC_OK : status;
 }

@@ -3,6 +3,7 @@
  *
  * The file is attached read-only. Both are fixed by one SQLite transaction, in which the file must
  * stand at the very commit that this replica was built up to: the same number, position and time.
+ * Not the same token: two readers of one commit may go on from it in different words.
  * Then, for each table that either has:
  *   with a key      ours LEFT JOIN theirs by the key: lacking, differing; then theirs without ours
  *   without one     whole rows counted on both sides: SQLite sorts them, in a file if need be
@@ -146,8 +147,8 @@ static int same_commit(struct cdc_diff *diff, struct cdc_error *err)
     sqlite3_finalize(stmt);
     return same ? CDC_OK
                 : cdc_fail(err, CDC_OPERATOR, diff->path,
-                           "the replica was built from another lake: what it calls commit %llu is "
-                           "not this lake's",
+                           "the replica was built from something else: what it calls commit %llu "
+                           "is another one here",
                            (unsigned long long)diff->rep->number);
 }
 

@@ -1,7 +1,7 @@
 /*
  * internal.h - what the files of core/replica share.
  *
- *   replica.c  the loop: feed -> apply -> commit, identity of the feed
+ *   replica.c  the loop: feed -> apply -> commit
  *   apply.c    the rules: which row wins, what a delete leaves, what stays unknown
  *   kept.c     rows that left or were pushed from their key, to the end of their transaction
  *   tables.c   the tables of the database: found, loaded, their names
@@ -64,11 +64,11 @@ struct cdc_replica {
     struct rep_table *tables;
     struct rep_kept *kept;
     bool in_tx;
-    uint64_t rows;       /* in the open transaction */
-    uint64_t number;     /* durable */
-    uint64_t next;       /* of the last commit done, perhaps not yet durable */
-    char *position, *at; /* of `number` */
-    char *next_position, *next_at;
+    uint64_t rows;               /* in the open transaction */
+    uint64_t number;             /* durable */
+    uint64_t next;               /* of the last commit done, perhaps not yet durable */
+    char *position, *at, *token; /* of `number` */
+    char *next_position, *next_at, *next_token;
     struct cdc_buf sql, text, key; /* scratch */
 };
 
@@ -121,7 +121,8 @@ int rep_range_apply(struct cdc_replica *rep, const struct rep_table *tab, struct
 enum rep_why { REP_MOVED, REP_PUSHED };
 struct rep_kept *rep_kept_new(void);
 void rep_kept_free(struct rep_kept *kept); /* NULL is fine */
-/* Forgets everything if seq belongs to another transaction than what is kept. */
+/* Forgets everything if seq belongs to a newer transaction; for one of an older, nothing is kept.
+ */
 void rep_kept_tx(struct rep_kept *kept, struct cdc_slice seq);
 /* Keeps the row that `stmt` (a REP_SELECT) stands on. */
 int rep_keep(struct rep_kept *kept, enum rep_why why, const struct rep_table *tab,
@@ -133,5 +134,8 @@ sqlite3_value *const *rep_kept_find(const struct rep_kept *kept, enum rep_why wh
                                     size_t *ret_n);
 /* Turns the last row that was pushed from this key into one that moved away from it. */
 void rep_kept_move(struct rep_kept *kept, const struct rep_table *tab, struct cdc_slice key);
+/* Into the open SQLite transaction, and from the database: what outlives the process. */
+int rep_kept_save(struct cdc_replica *rep, struct cdc_error *err);
+int rep_kept_load(struct cdc_replica *rep, struct cdc_error *err);
 
 #endif

@@ -1,13 +1,16 @@
 /*
  * replica.c - the loop: feed -> rows -> SQLite, and whether the feed is still the same one.
  *
- * The database remembers of its last commit the number, the source's position and the time. A run
- * opens the feed one commit earlier and compares that commit with what is remembered: a lake that
- * was restored, or made anew under the same name, is refused instead of being mixed in.
+ * The database remembers the token of the last commit that it applied, and the feed goes on behind
+ * it or refuses: a lake (or its like) that was restored, or made anew under the same name, is not
+ * mixed in.
  *
- * Commits of the feed are grouped into one SQLite transaction until it holds max_rows, and the
- * group ends at once when the feed has nothing more: a busy feed pays one fsync for many commits, a
- * quiet one is seen without delay.
+ * Commits of the feed are grouped into one SQLite transaction until it holds max_rows or is a
+ * second old, and the group ends at once when the feed has nothing more: a busy feed pays one write
+ * of the log for many commits, a quiet one is seen without delay.
+ *
+ * A commit is applied whole or not at all, and may be as large as all there is. Whoever stops the
+ * run need not wait for the end of such a one: what is not durable is left, and read again later.
  */
 #include "replica/internal.h"
 
@@ -20,6 +23,7 @@
 #include <time.h>
 
 #define MAX_ROWS       50000
+#define GROUP_US       1000000
 #define LOOK_US        200000
 #define BACKOFF_US     100000
 #define BACKOFF_MAX_US 30000000
@@ -65,8 +69,10 @@ void cdc_replica_close(struct cdc_replica *rep)
     sqlite3_close(rep->db); /* rolls back */
     free(rep->position);
     free(rep->at);
+    free(rep->token);
     free(rep->next_position);
     free(rep->next_at);
+    free(rep->next_token);
     cdc_buf_done(&rep->sql);
     cdc_buf_done(&rep->text);
     cdc_buf_done(&rep->key);
@@ -91,15 +97,6 @@ static char *at_text(int64_t at_us)
     return ret;
 }
 
-bool cdc_replica_same(const struct cdc_replica *rep, const struct cdc_feed_commit *commit)
-{
-    char *at = at_text(commit->at_us);
-    bool same = at && rep->at && rep->position && commit->number == rep->number &&
-                strcmp(at, rep->at) == 0 && strcmp(commit->to, rep->position) == 0;
-    free(at);
-    return same;
-}
-
 int cdc_replica_done(struct cdc_replica *rep, const struct cdc_feed_commit *commit,
                      uint64_t max_rows, struct cdc_error *err)
 {
@@ -107,10 +104,12 @@ int cdc_replica_done(struct cdc_replica *rep, const struct cdc_feed_commit *comm
         return CDC_FAIL;
     free(rep->next_position);
     free(rep->next_at);
+    free(rep->next_token);
     rep->next = commit->number;
     rep->next_position = strdup(commit->to);
     rep->next_at = at_text(commit->at_us);
-    if (!rep->next_position || !rep->next_at)
+    rep->next_token = strdup(commit->token);
+    if (!rep->next_position || !rep->next_at || !rep->next_token)
         return cdc_fail_oom(err);
     return rep->rows >= max_rows ? rep_commit(rep, err) : CDC_OK;
 }
@@ -128,6 +127,8 @@ struct run {
     struct cdc_replica *rep;
     struct cdc_feed *feed;
     uint64_t max_rows;
+    uint64_t commits, rows; /* applied, and not durable yet */
+    int64_t fresh_us;       /* when the last group ended */
 };
 
 static bool stopped(const struct run *run)
@@ -147,30 +148,15 @@ static void nap(const struct run *run, int64_t us)
     }
 }
 
-static int check_same(struct run *run, struct cdc_error *err)
-{
-    struct cdc_feed_commit commit = {0};
-    int status = run->ops->commit(run->feed, &commit, err);
-    if (status == CDC_FAIL)
-        return CDC_FAIL;
-    if (status == CDC_OK && cdc_replica_same(run->rep, &commit))
-        return CDC_OK;
-    return cdc_fail(err, CDC_OPERATOR, run->opt->path,
-                    "the replica has applied commit %llu, and the feed has another commit or none "
-                    "under that number: it is not the one the replica was built from, or it was "
-                    "restored; name another file to build the replica anew",
-                    (unsigned long long)run->rep->number);
-}
-
 static int open_both(struct run *run, struct cdc_error *err)
 {
     if (cdc_replica_open(run->opt->path, run->cfg->name, &run->rep, err))
         return CDC_FAIL;
-    uint64_t number = run->rep->number;
-    run->result->number = number;
-    if (run->ops->open(run->cfg, NULL, number ? number - 1 : 0, &run->feed, err))
-        return CDC_FAIL;
-    return number ? check_same(run, err) : CDC_OK;
+    const struct cdc_feed_start start = {.token = run->rep->token};
+    run->result->number = run->rep->number;
+    run->commits = run->rows = 0;
+    run->fresh_us = cdc_mono_us();
+    return run->ops->open(run->cfg, NULL, &start, &run->feed, err);
 }
 
 static void close_both(struct run *run)
@@ -182,24 +168,56 @@ static void close_both(struct run *run)
     run->rep = NULL;
 }
 
-/* One commit of the feed; as the feed's `commit` otherwise. */
+/* What was applied is durable, if it is. */
+static void settle(struct run *run)
+{
+    if (run->rep->number != run->rep->next)
+        return;
+    run->result->number = run->rep->number;
+    run->result->commits += run->commits;
+    run->result->rows += run->rows;
+    run->commits = run->rows = 0;
+    run->fresh_us = cdc_mono_us();
+}
+
+/* The rows of the commit that the feed stands at. CDC_END: all; CDC_AGAIN: left in the middle. */
+static int apply_rows(struct run *run, struct cdc_error *err)
+{
+    struct cdc_feed_row row = {0};
+    int status;
+    for (uint64_t n = 0; (status = run->ops->row(run->feed, NULL, &row, err)) == CDC_OK; n++) {
+        if (n >= run->max_rows && stopped(run))
+            return CDC_AGAIN;
+        if (cdc_replica_apply(run->rep, &row, err))
+            return CDC_FAIL;
+        run->rows++;
+    }
+    return status;
+}
+
+/* One commit of the feed. CDC_AGAIN: none yet; CDC_END: left, nothing more may be done. */
 static int one_commit(struct run *run, struct cdc_error *err)
 {
     struct cdc_feed_commit commit = {0};
     int status = run->ops->commit(run->feed, &commit, err);
     if (status != CDC_OK)
         return status;
-    struct cdc_feed_row row = {0};
-    uint64_t rows = 0;
-    while ((status = run->ops->row(run->feed, NULL, &row, err)) == CDC_OK) {
-        if (cdc_replica_apply(run->rep, &row, err))
-            return CDC_FAIL;
-        rows++;
-    }
-    if (status == CDC_FAIL || cdc_replica_done(run->rep, &commit, run->max_rows, err))
+    status = apply_rows(run, err);
+    if (status != CDC_END)
+        return status == CDC_AGAIN ? CDC_END : CDC_FAIL;
+    run->commits++;
+    bool late = cdc_mono_us() - run->fresh_us >= GROUP_US;
+    if (cdc_replica_done(run->rep, &commit, late ? 0 : run->max_rows, err))
         return CDC_FAIL;
-    run->result->commits++;
-    run->result->rows += rows;
+    settle(run);
+    return CDC_OK;
+}
+
+static int flush(struct run *run, struct cdc_error *err)
+{
+    if (cdc_replica_flush(run->rep, err))
+        return CDC_FAIL;
+    settle(run);
     return CDC_OK;
 }
 
@@ -209,18 +227,17 @@ static int follow(struct run *run, struct cdc_error *err)
         int status = one_commit(run, err);
         if (status == CDC_FAIL)
             return CDC_FAIL;
+        if (status == CDC_END)
+            return CDC_OK;
         if (status == CDC_OK)
             continue;
-        if (cdc_replica_flush(run->rep, err))
+        if (flush(run, err))
             return CDC_FAIL;
-        run->result->number = run->rep->number;
         if (run->opt->until_caught_up)
             return CDC_OK;
         nap(run, LOOK_US);
     }
-    int status = cdc_replica_flush(run->rep, err);
-    run->result->number = run->rep->number;
-    return status;
+    return flush(run, err);
 }
 
 int cdc_replica_run(const struct cdc_feed_ops *ops, const struct cdc_config *cfg,

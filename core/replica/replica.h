@@ -6,9 +6,9 @@
  * database looks like is told in docs/replica.md.
  *
  * Model: open, then for each commit of the feed: apply row by row, in the feed's order, and done.
- * The rows and the position (the commit's number) are in one SQLite transaction; several commits
- * may share one. Killed at any instant, the database is as of some earlier commit, and goes on from
- * it.
+ * The rows and the position (the commit's number and token) are in one SQLite transaction; several
+ * commits may share one. Killed at any instant, the database is as of some earlier commit, and goes
+ * on from it. A commit may hold many transactions of the source, or a part of one.
  *
  * Not for: reading the feed's files (feed.h), other databases.
  * Ownership: the caller owns the replica; rows are borrowed for the call.
@@ -36,8 +36,6 @@ void cdc_replica_close(struct cdc_replica *rep); /* NULL is fine; an open transa
 
 /* Number of the last commit that is durably in the database; 0: none yet. */
 uint64_t cdc_replica_number(const struct cdc_replica *rep);
-/* Is this commit the one that the database remembers under its number? Else it is another feed. */
-bool cdc_replica_same(const struct cdc_replica *rep, const struct cdc_feed_commit *commit);
 
 /* Applies one row; opens a transaction if none is open. */
 CDC_CHECK int cdc_replica_apply(struct cdc_replica *rep, const struct cdc_feed_row *row,
@@ -50,12 +48,13 @@ CDC_CHECK int cdc_replica_flush(struct cdc_replica *rep, struct cdc_error *err);
 
 struct cdc_replica_options {
     const char *path;
-    bool until_caught_up;              /* end as soon as the feed has nothing more */
-    uint64_t max_rows;                 /* rows in one SQLite transaction, about; 0: a default */
-    const volatile sig_atomic_t *stop; /* non-zero: end at the next commit; may be NULL */
+    bool until_caught_up; /* end as soon as the feed has nothing more */
+    uint64_t max_rows;    /* rows in one SQLite transaction, about; 0: a default */
+    /* Non-zero: end at the next commit; or in the middle of a large one, as of the last durable. */
+    const volatile sig_atomic_t *stop; /* may be NULL */
 };
 
-/* What a run did, for the line that the command prints. */
+/* What a run did (durably), for the line that the command prints. */
 struct cdc_replica_result {
     uint64_t number, commits, rows;
 };

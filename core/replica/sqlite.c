@@ -20,16 +20,18 @@
 #include <string.h>
 
 #define APPLICATION_ID 0x73647270 /* "sdrp" */
-#define FORMAT         1
+#define FORMAT         2
 
 static const char side_tables[] =
     "CREATE TABLE _sidestream_position(feed TEXT PRIMARY KEY, \"commit\" INTEGER NOT NULL,"
-    " position TEXT, at TEXT);"
+    " position TEXT, at TEXT, token TEXT);"
     "CREATE TABLE _sidestream(\"table\" TEXT PRIMARY KEY, name TEXT NOT NULL,"
     " version INTEGER NOT NULL, deletes TEXT NOT NULL, t_seq TEXT, t_deleted_at TEXT,"
     " t_reason TEXT, t_updated_at TEXT, t_synced_at TEXT);"
     "CREATE TABLE _sidestream_columns(\"table\" TEXT, \"column\" TEXT, name TEXT NOT NULL,"
     " PRIMARY KEY(\"table\", \"column\")) WITHOUT ROWID;"
+    "CREATE TABLE _sidestream_kept(n INTEGER, i INTEGER, tx TEXT NOT NULL, \"table\" TEXT NOT NULL,"
+    " \"key\" BLOB NOT NULL, value, PRIMARY KEY(n, i)) WITHOUT ROWID;"
     "CREATE TABLE _sidestream_gone(\"table\" TEXT, \"key\" TEXT, seq TEXT NOT NULL,"
     " PRIMARY KEY(\"table\", \"key\")) WITHOUT ROWID;";
 
@@ -146,16 +148,21 @@ static int claim(struct cdc_replica *rep, struct cdc_error *err)
     return CDC_OK;
 }
 
+static int no_position(const struct cdc_replica *rep, struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_OPERATOR, rep->path,
+                    "the replica has lost its position; name another file to build it again");
+}
+
 static int load_position(struct cdc_replica *rep, struct cdc_error *err)
 {
     sqlite3_stmt *stmt = NULL;
-    if (rep_prepare(rep, "SELECT feed, \"commit\", position, at FROM _sidestream_position", &stmt,
-                    err))
+    if (rep_prepare(rep, "SELECT feed, \"commit\", position, at, token FROM _sidestream_position",
+                    &stmt, err))
         return CDC_FAIL;
     int status = CDC_OK;
     if (sqlite3_step(stmt) != SQLITE_ROW)
-        status = cdc_fail(err, CDC_OPERATOR, rep->path,
-                          "the replica has lost its position; name another file to build it again");
+        status = no_position(rep, err);
     else if (strcmp((const char *)sqlite3_column_text(stmt, 0), rep->feed) != 0)
         status = cdc_fail(err, CDC_OPERATOR, rep->path,
                           "the replica belongs to the pipeline \"%s\", not to \"%s\"; name another "
@@ -165,9 +172,10 @@ static int load_position(struct cdc_replica *rep, struct cdc_error *err)
         rep->number = rep->next = (uint64_t)sqlite3_column_int64(stmt, 1);
         rep->position = rep_column_dup(stmt, 2);
         rep->at = rep_column_dup(stmt, 3);
+        rep->token = rep_column_dup(stmt, 4);
     }
     sqlite3_finalize(stmt);
-    return status;
+    return status || !rep->number || rep->token ? status : no_position(rep, err);
 }
 
 int rep_db_open(struct cdc_replica *rep, struct cdc_error *err)
@@ -189,7 +197,7 @@ int rep_db_open(struct cdc_replica *rep, struct cdc_error *err)
                                   "PRAGMA legacy_alter_table=ON",
                  err))
         return CDC_FAIL;
-    return load_position(rep, err);
+    return load_position(rep, err) ? CDC_FAIL : rep_kept_load(rep, err);
 }
 
 int rep_begin(struct cdc_replica *rep, struct cdc_error *err)
@@ -213,11 +221,12 @@ int rep_commit(struct cdc_replica *rep, struct cdc_error *err)
 {
     char number[24];
     snprintf(number, sizeof number, "%llu", (unsigned long long)rep->next);
-    const char *params[] = {number, rep->next_position, rep->next_at};
+    const char *params[] = {number, rep->next_position, rep->next_at, rep->next_token};
     if (rep_run(rep,
                 "UPDATE _sidestream_position SET \"commit\" = CAST(?1 AS INTEGER), position = ?2, "
-                "at = ?3",
-                params, 3, err))
+                "at = ?3, token = ?4",
+                params, 4, err) ||
+        rep_kept_save(rep, err))
         return CDC_FAIL;
     CDC_POINT("replica.before_commit");
     if (rep_exec(rep, "COMMIT", err))
@@ -228,9 +237,11 @@ int rep_commit(struct cdc_replica *rep, struct cdc_error *err)
     rep->number = rep->next;
     free(rep->position);
     free(rep->at);
+    free(rep->token);
     rep->position = rep->next_position;
     rep->at = rep->next_at;
-    rep->next_position = rep->next_at = NULL;
+    rep->token = rep->next_token;
+    rep->next_position = rep->next_at = rep->next_token = NULL;
     return CDC_OK;
 }
 

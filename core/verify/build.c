@@ -148,6 +148,23 @@ int ver_build_covering(struct ver_run *run, int64_t deadline_us, struct cdc_erro
     }
 }
 
+/* The feed stands before the replica's commit and has no more, or beyond it. */
+static int passed_by(const struct ver_run *run, uint64_t number, struct cdc_error *err)
+{
+    unsigned long long want = number, have = run->last.number;
+    if (have < want)
+        return cdc_fail(err, CDC_OPERATOR, run->opt->replica,
+                        "the replica has applied commit %llu, which is not there (commit %llu is): "
+                        "it was built from something else, or what it was built from was restored. "
+                        "Another replica file is built from the start",
+                        want, have);
+    return cdc_fail(err, CDC_OPERATOR, run->opt->replica,
+                    "the replica stands at commit %llu, and the sink gives it together with later "
+                    "ones (up to %llu) alone: bring the replica up to date (`sidestream replica "
+                    "--until-caught-up`) while nothing is captured, and compare then",
+                    want, have);
+}
+
 int ver_build_number(struct ver_run *run, uint64_t number, struct cdc_error *err)
 {
     while (run->last.number < number) {
@@ -155,10 +172,7 @@ int ver_build_number(struct ver_run *run, uint64_t number, struct cdc_error *err
         if (rc == CDC_FAIL)
             return CDC_FAIL;
         if (rc == CDC_AGAIN || run->last.number > number)
-            return cdc_fail(err, CDC_OPERATOR, run->opt->replica,
-                            "the replica has applied commit %llu, which is not there (commit %llu "
-                            "is): it was built from another lake, or the lake was restored",
-                            (unsigned long long)number, (unsigned long long)run->last.number);
+            return passed_by(run, number, err);
     }
     return CDC_OK;
 }

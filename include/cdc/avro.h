@@ -104,6 +104,15 @@ CDC_CHECK int cdc_row_schema_parse(struct cdc_slice text, struct cdc_row_schema 
                                    struct cdc_error *err);
 void cdc_row_schema_free(struct cdc_row_schema *schema);
 
+/*
+ * One record of such a schema out of its Avro binary: schema->n values, whose memory is the arena's
+ * or in `bytes` itself. CDC_FAIL (CDC_FATAL): cut short, bytes left over, or no such record; err
+ * names the column.
+ */
+CDC_CHECK int cdc_row_read(const struct cdc_row_schema *schema, struct cdc_slice bytes,
+                           struct cdc_arena *arena, struct cdc_value *values,
+                           struct cdc_error *err);
+
 struct cdc_avro_reader;
 
 /*

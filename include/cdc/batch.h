@@ -73,5 +73,6 @@ CDC_CHECK int cdc_pool_charge(struct cdc_pool *pool, struct cdc_batch *batch);
 /* Waits until something was given back, at most until deadline_us of the monotonic clock. */
 void cdc_pool_wait(struct cdc_pool *pool, int64_t deadline_us);
 size_t cdc_pool_used(struct cdc_pool *pool);
+size_t cdc_pool_limit(const struct cdc_pool *pool);
 
 #endif

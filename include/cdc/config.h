@@ -12,7 +12,18 @@
 
 enum cdc_deletes { CDC_DELETES_SOFT, CDC_DELETES_HARD, CDC_DELETES_APPEND };
 enum cdc_invalid { CDC_INVALID_FAIL, CDC_INVALID_STRING, CDC_INVALID_NULL };
-enum cdc_snapshot_mode { CDC_SNAPSHOT_UNSET, CDC_SNAPSHOT_NEVER };
+/* What becomes of a table whose new schema is not compatible with those of before. */
+enum cdc_incompatible {
+    CDC_INCOMPATIBLE_HOLD,      /* the pipeline stops until somebody has decided */
+    CDC_INCOMPATIBLE_PAUSE,     /* it goes on without the table, which then has a gap */
+    CDC_INCOMPATIBLE_NEW_TOPIC, /* the table goes on in a new stream */
+    CDC_INCOMPATIBLE_FORCE      /* the schema is registered all the same */
+};
+enum cdc_snapshot_mode {
+    CDC_SNAPSHOT_INITIAL, /* the rows that were there before, then the changes */
+    CDC_SNAPSHOT_NEVER,   /* changes alone */
+    CDC_SNAPSHOT_ONLY,    /* the rows alone: no change behind the end of the copy */
+};
 
 /*
  * What a rule does with one column. The envelope carries it out when it encodes, so that neither
@@ -43,11 +54,16 @@ struct cdc_rule {
     enum cdc_deletes deletes;
     enum cdc_invalid on_invalid; /* of columns that cdc_rule_column says nothing else of */
     enum cdc_snapshot_mode snapshot;
+    const char *copy_where;     /* which rows are copied, in the source's language; NULL: all */
+    int32_t priority;           /* tables of a greater one are copied first */
     bool insert_only;           /* a table without identity: inserts and truncates alone */
     const char *logical_delete; /* column that marks a row as deleted when neither NULL nor false */
     const char *updated_at;     /* column for __source_updated_at, or NULL */
-    struct cdc_slice hash_key;  /* secrets.hash; p == NULL: none given */
-    const struct cdc_columns *columns; /* see cdc_rule_column; NULL: nothing said */
+    const char *topic;   /* name of the stream its tables go to, in place of the sink's; or NULL */
+    bool envelope_given; /* does the file say `envelope`, in the rule or at its top? */
+    enum cdc_incompatible on_incompatible; /* the rule's, else registry.on_incompatible */
+    struct cdc_slice hash_key;             /* secrets.hash; p == NULL: none given */
+    const struct cdc_columns *columns;     /* see cdc_rule_column; NULL: nothing said */
     char hash[65]; /* SHA-256 (hex) of what the rule says: a changed rule is noticed by it */
 };
 

@@ -6,6 +6,9 @@
  *
  *     open ──▶ commit ──▶ row ... row (CDC_END) ──▶ commit ... ──▶ close
  *
+ * A reader that comes back goes on by the token it kept with what it applied. The feed then knows
+ * whether it is still the one that was read: one that was restored or made anew is refused.
+ *
  * Threads: one at a time. Ownership: as said at each call.
  */
 #ifndef CDC_FEED_H
@@ -14,9 +17,16 @@
 #include "cdc/avro.h"
 #include "cdc/config.h"
 
+/* Where to begin. All zero: at the start of what is there. */
+struct cdc_feed_start {
+    const char *token; /* of the last commit that was applied, or NULL */
+    uint64_t after;    /* without a token: the first commit given has a greater number */
+};
+
 struct cdc_feed_commit {
-    uint64_t number;  /* grows by at least one with each commit */
-    const char *from; /* the source's positions, for people; "" if unknown */
+    uint64_t number;   /* grows by at least one with each commit */
+    const char *token; /* where to go on after this commit; text that only the feed understands */
+    const char *from;  /* the source's positions, for people; "" if unknown */
     const char *to;
     int64_t at_us;    /* when it was committed, by the writer's clock */
     size_t n_records; /* in all its files */
@@ -28,7 +38,7 @@ struct cdc_feed_row {
     /*
      * How the table's rule wants deletes to reach a replica: the writer keeps it beside the rows
      * (the lake: metadata key `cdc.deletes` of the file, soft | hard | append; soft where it is
-     * missing).
+     * missing), or the configuration says it.
      */
     enum cdc_deletes deletes;
 };
@@ -48,10 +58,10 @@ struct cdc_feed {
 struct cdc_feed_ops {
     /*
      * Opens by a place on the command line (a folder, cfg NULL) or by a configuration (place NULL).
-     * `after`: the first commit given is the one with a greater number. CDC_OPERATOR: not ours,
-     * or the commits asked for are no longer there.
+     * CDC_OPERATOR: not ours, not the one that the token comes from, or what was asked for is no
+     * longer there. CDC_CONFIG: this feed cannot begin at a number. *start is lent.
      */
-    int (*open)(const struct cdc_config *cfg, const char *place, uint64_t after,
+    int (*open)(const struct cdc_config *cfg, const char *place, const struct cdc_feed_start *start,
                 struct cdc_feed **ret, struct cdc_error *err);
 
     /* Does this place look like one this feed can read? For `cat PATH`. Never fails. */
@@ -72,7 +82,7 @@ struct cdc_feed_ops {
 
     /*
      * The checkpoint as of the commit given last (empty before the first). Only for a feed that was
-     * opened with `after` 0. Lent until the next call; never NULL. The slot may be NULL: cannot.
+     * opened at its start. Lent until the next call; never NULL. The slot may be NULL: cannot.
      */
     const struct cdc_map *(*checkpoint)(const struct cdc_feed *feed);
 

@@ -28,6 +28,7 @@ enum cdc_option_type {
     CDC_OPT_LIST,     /* list of strings */
     CDC_OPT_SECTION,  /* a mapping read against `section` */
     CDC_OPT_MAP,      /* a mapping of any names to whole numbers in min to max */
+    CDC_OPT_STRINGS,  /* a mapping of any names to strings */
     CDC_OPT_CHOICES,  /* one of `choices`, or a mapping of any names to one of them each */
 };
 
@@ -56,10 +57,11 @@ bool cdc_get_bool(const struct cdc_section *sec, const char *name);
 int cdc_get_choice(const struct cdc_section *sec, const char *name);
 /* List: its length, and *ret to that many strings. */
 size_t cdc_get_list(const struct cdc_section *sec, const char *name, const char *const **ret);
-/* MAP, CHOICES: its length (0 where CHOICES is no mapping), *ret to that many pairs. */
+/* MAP, STRINGS, CHOICES: its length (0 where CHOICES is no mapping), *ret to that many pairs. */
 struct cdc_pair {
     const char *name;
-    int64_t number; /* CHOICES: index into choices */
+    int64_t number;   /* CHOICES: index into choices */
+    const char *text; /* STRINGS */
 };
 size_t cdc_get_map(const struct cdc_section *sec, const char *name, const struct cdc_pair **ret);
 const struct cdc_section *cdc_get_section(const struct cdc_section *sec, const char *name);

@@ -39,6 +39,8 @@ struct cdc_record {
 
 /* The value's schema; never NULL. */
 const struct cdc_schema *cdc_plan_schema(const struct cdc_plan *plan);
+/* The key's; NULL: the table has no key, or its sink is without CDC_SINK_KEYS. */
+const struct cdc_schema *cdc_plan_key_schema(const struct cdc_plan *plan);
 
 /*
  * The records of a change, at most CDC_RECORDS_MAX into ret; returns how many, or CDC_FAIL.
@@ -54,6 +56,25 @@ CDC_CHECK int cdc_plan_records(struct cdc_plan *plan, const struct cdc_change *c
  */
 CDC_CHECK int cdc_plan_bytes(struct cdc_plan *plan, const struct cdc_record *rec,
                              struct cdc_buf *buf, struct cdc_error *err);
+
+/*
+ * Appends the Avro binary of the record's key (record `Key`, each column a union with null): that
+ * of the row it is about, with hashed columns hashed; of a record without a row: all null. Only
+ * where there is a key's schema. Fails as cdc_plan_bytes does; a key is never made null.
+ */
+CDC_CHECK int cdc_plan_key(struct cdc_plan *plan, const struct cdc_record *rec, struct cdc_buf *buf,
+                           struct cdc_error *err);
+
+/*
+ * As cdc_plan_bytes, for a record that is too large for the sink: its largest values, key and meta
+ * columns apart, are written as null and named in __invalid, as many as it takes to get it to
+ * max_bytes. CDC_END: even then it is larger (buf is then as it was).
+ */
+CDC_CHECK int cdc_plan_shrunk(struct cdc_plan *plan, const struct cdc_record *rec, size_t max_bytes,
+                              struct cdc_buf *buf, struct cdc_error *err);
+
+/* Does the record lack values that the row has (they will stand in __unchanged)? */
+bool cdc_plan_partial(const struct cdc_plan *plan, const struct cdc_record *rec);
 
 /*
  * Appends the record's row as one JSON object, by the same rules as cdc_plan_bytes: values as in

@@ -30,14 +30,22 @@ enum {
     CDC_SINK_TX_ANY_SIZE = 1u << 0, /* a transaction of any size in one commit: never cut */
     CDC_SINK_DURABLE = 1u << 1,     /* the checkpoint survives the process (null, console: not) */
     CDC_SINK_PLANS = 1u << 2,       /* write uses table->plan; without it no schema is made */
+    CDC_SINK_KEYS = 1u << 3,        /* ... and its keys: they get a schema and an id of their own */
 };
 
-/* When the engine commits; the sink says what suits it (its options). */
+/*
+ * When the engine commits, and what the sink holds; the sink says what suits it (its options).
+ * Inside a transaction of the source (CDC_CUT_TX) only CDC_FULL, max_rows and cut_us count.
+ */
 struct cdc_commit_policy {
-    int64_t interval_us; /* after the first row not yet committed; 0: as soon as nothing waits */
+    bool eager;          /* as soon as nothing waits in the queue ... */
+    int64_t pace_us;     /* ... and the last commit is this long ago */
+    int64_t interval_us; /* at the latest so long after the first row not yet committed; 0: never */
+    int64_t cut_us;      /* the same inside a transaction of the source; 0: never */
     uint64_t max_rows;   /* rows not yet committed; 0: no bound */
     int64_t idle_us;     /* a position alone, this long after the last commit */
     uint64_t idle_bytes; /* or after this much of the source's log passed by */
+    uint64_t buffer_bytes; /* the sink's own buffers: taken off the pipeline's memory budget */
 };
 
 enum cdc_commit_what {
@@ -65,7 +73,17 @@ struct cdc_sink_ops {
     /* Fences, drops, reads (above). *ret is cleared and filled. May block for some seconds. */
     int (*recover)(struct cdc_sink *snk, struct cdc_map *ret, struct cdc_error *err);
 
+    /* Constant from open on. */
     void (*policy)(const struct cdc_sink *snk, struct cdc_commit_policy *ret);
+
+    /*
+     * The name of the stream (a topic, say) that the table's records go to: the subjects of its
+     * schemas are made of it. NULL: `<pipeline>.<schema>.<table>`. CDC_FAIL (CDC_CONFIG): there can
+     * be no such name. Any time after open; tab may be of a view (cdc/view.h). Without the suffix
+     * that cdc_stream_suffix puts behind it.
+     */
+    int (*stream)(const struct cdc_sink *snk, const struct cdc_table *tab, struct cdc_buf *ret,
+                  struct cdc_error *err);
 
     /*
      * Takes the batch's changes, in order; encodes them by their tables' plans. It borrows the
@@ -83,7 +101,10 @@ struct cdc_sink_ops {
     int (*commit)(struct cdc_sink *snk, const struct cdc_map *delta, enum cdc_commit_what what,
                   struct cdc_error *err);
 
-    /* Ends a blocked write or commit soon, which then fails. Any thread; may be NULL. */
+    /*
+     * Ends a blocked recover, write or commit soon, which then fails. Any thread; may be NULL. The
+     * engine calls it some seconds after it was told to stop.
+     */
     void (*wake)(struct cdc_sink *snk);
 
     /* Rows not committed vanish. snk may be half built, not NULL. */
@@ -91,6 +112,17 @@ struct cdc_sink_ops {
 
     const struct cdc_feed_ops *feed; /* reads back what was committed; NULL: cannot */
 };
+
+/*
+ * `on_incompatible: new_topic`: the table's records go to another stream, whose name is the one
+ * that `stream` gives with this behind it: ".v2", ".v3"; nothing as long as tab->stream is 0. In
+ * write, a sink with streams puts it behind the name itself.
+ */
+static inline void cdc_stream_suffix(const struct cdc_table *tab, struct cdc_buf *ret)
+{
+    if (tab->stream)
+        cdc_buf_printf(ret, ".v%u", tab->stream);
+}
 
 /* All sinks, by connectors/sinks.def; NULL if there is none of that name. */
 const struct cdc_sink_ops *cdc_sink_find(const char *name);

@@ -23,11 +23,21 @@
 
 #include "cdc/batch.h"
 #include "cdc/config.h"
+#include "cdc/snap.h"
 #include "cdc/view.h"
 
 /* Every instance starts with this member. */
 struct cdc_source {
     const struct cdc_source_ops *ops;
+};
+
+/* What a look at the source's log tells. Texts are for people, and "" where nothing is known. */
+struct cdc_source_status {
+    char end[64];        /* where the log ends */
+    uint64_t end_bytes;  /* of log behind the last position that was handed over */
+    uint64_t held_bytes; /* of log that the server keeps because of us */
+    char holder[256];    /* who keeps it from releasing more: a session, its user, state and age */
+    char slot[128];      /* what the server says of the place it keeps for us */
 };
 
 struct cdc_source_ops {
@@ -77,6 +87,14 @@ struct cdc_source_ops {
     int (*ack)(struct cdc_source *src, struct cdc_slice committed, struct cdc_error *err);
 
     /*
+     * Looks where the log ends and what of it the server keeps for us, for metrics and
+     * `source.max_lag`. Every 10 s, also while the queue is full; blocks 2 s at most. Never holds a
+     * statement's text or a row's value. CDC_AGAIN: not now. CDC_FAIL: it could not be told, which
+     * ends nothing. May be NULL: cannot.
+     */
+    int (*look)(struct cdc_source *src, struct cdc_source_status *ret, struct cdc_error *err);
+
+    /*
      * `drop`: removes what the source created at the server (slot, publication), telling each step
      * in the report. Not on an open instance. May be NULL: nothing is ever created.
      */
@@ -99,6 +117,16 @@ struct cdc_source_ops {
     void (*close)(struct cdc_source *src);
 
     const struct cdc_view_ops *view; /* looks at the tables at one place; NULL: cannot */
+
+    /*
+     * Copying (cdc/snap.h); all three NULL: cannot. `last`: the last transaction that was handed
+     * over, or, before any, one with the place right below everything that will come; called
+     * between polls, with no transaction open. `copied`: the look CDC_LOOK_START is not needed any
+     * more, and every instance of it is closed. Both on the source thread, neither blocks.
+     */
+    const struct cdc_snap_ops *snap;
+    int (*last)(struct cdc_source *src, struct cdc_tx *ret, struct cdc_error *err);
+    void (*copied)(struct cdc_source *src);
 };
 
 /* All sources, by connectors/sources.def; NULL if there is none of that name. */

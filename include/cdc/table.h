@@ -8,7 +8,8 @@
  * is one. The engine stores cdc_table_state in the checkpoint as `table/<schema>.<name>`.
  *
  * Ownership: the table owns all it points to but `rule`, which lives as long as the configuration.
- * Threads: the counter is atomic; `plan` belongs to the sink thread; all else never changes.
+ * Threads: the counter is atomic; `plan` and `counters` are the sink thread's; all else never
+ * changes.
  */
 #ifndef CDC_TABLE_H
 #define CDC_TABLE_H
@@ -43,6 +44,8 @@ struct cdc_table {
     const uint16_t *key;                 /* n_key indexes into cols, in the key's order */
     const struct cdc_rule *rule;         /* the capture rule that took it; never NULL in a batch */
     struct cdc_plan *plan;               /* set by the engine before the sink sees the table */
+    uint32_t stream;                     /* likewise: see cdc_stream_suffix in cdc/sink.h */
+    void *counters;                      /* the engine's, for metrics; the sink thread only */
     struct cdc_arena *arena;             /* holds all of this */
 };
 

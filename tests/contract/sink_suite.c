@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "../unit/cm.h"
+#include "cdc/json.h"
 #include "contract.h"
 #include "envelope/envelope.h"
 
@@ -16,9 +17,32 @@ struct stage {
     struct cdc_sink *snk;
     struct cdc_pool *pool;
     struct cdc_table *table;
-    struct cdc_map seen; /* what the last recover returned */
-    int64_t next;        /* key of the next row */
+    struct cdc_map schemas; /* schema/<id> of the table's value and key, as the registry has them */
+    struct cdc_map seen;    /* what the last recover returned */
+    int64_t next;           /* key of the next row */
 };
+
+typedef int schema_text(const char *pipeline, const struct cdc_table *tab, struct cdc_buf *ret,
+                        struct cdc_error *err);
+
+/* A schema with its text (`text` ends it), noted as the registry would. */
+static struct cdc_schema make_schema(struct stage *s, schema_text *make, uint32_t id,
+                                     struct cdc_buf *text)
+{
+    struct cdc_error err = {0};
+    struct cdc_buf entry = CDC_BUF(1 << 20);
+    char key[32];
+    *text = CDC_BUF(1 << 20);
+    assert_int_equal(make("contract", s->table, text, &err), CDC_OK);
+    assert_non_null(cdc_buf_cstr(text));
+    snprintf(key, sizeof key, "schema/%u", id);
+    cdc_buf_printf(&entry, "{\"subject\":\"words-%u\",\"version\":1,\"schema\":", id);
+    cdc_json_string(&entry, cdc_buf_slice(text));
+    cdc_buf_str(&entry, "}");
+    assert_int_equal(cdc_map_put(&s->schemas, cdc_slice_str(key), cdc_buf_slice(&entry)), CDC_OK);
+    cdc_buf_done(&entry);
+    return (struct cdc_schema){.text = (char *)text->p, .len = text->len, .id = id};
+}
 
 static void make_table(struct stage *s)
 {
@@ -36,12 +60,14 @@ static void make_table(struct stage *s)
     struct cdc_error err = {0};
     assert_non_null(spec.rule);
     assert_int_equal(cdc_table_new(&spec, &s->table, &err), CDC_OK);
-    struct cdc_buf text = CDC_BUF(1 << 20);
-    assert_int_equal(cdc_row_schema_text("contract", s->table, &text, &err), CDC_OK);
-    assert_non_null(cdc_buf_cstr(&text));
-    const struct cdc_schema schema = {.text = (char *)text.p, .len = text.len, .id = 1};
+    struct cdc_buf text, key_text;
+    cdc_map_init(&s->schemas);
+    const struct cdc_schema schema = make_schema(s, cdc_row_schema_text, 1, &text);
+    const struct cdc_schema key = make_schema(s, cdc_row_key_schema_text, 2, &key_text);
     assert_int_equal(cdc_plan_new(s->table, &schema, &envelope_state, &s->table->plan, &err), 0);
+    assert_int_equal(cdc_plan_with_key(s->table->plan, &key, &err), CDC_OK);
     cdc_buf_done(&text);
+    cdc_buf_done(&key_text);
 }
 
 static struct cdc_sink *open_one(struct stage *s)
@@ -75,6 +101,7 @@ static void end(struct stage *s)
     if (s->snk)
         s->snk->ops->close(s->snk);
     cdc_map_done(&s->seen);
+    cdc_map_done(&s->schemas);
     cdc_table_unref(s->table);
     cdc_pool_free(s->pool);
     cdc_settings_free(s->set);
@@ -123,6 +150,7 @@ static int commit(struct stage *s, const char *position, enum cdc_commit_what wh
     cdc_map_init(&delta);
     if (position)
         assert_int_equal(cdc_map_put_text(&delta, "position", cdc_slice_str(position)), CDC_OK);
+    assert_int_equal(cdc_map_merge(&delta, &s->schemas), CDC_OK);
     int rc = s->fix->ops->commit(s->snk, &delta, what, &err);
     cdc_map_done(&delta);
     return rc;
@@ -149,7 +177,7 @@ static int64_t rows_committed(struct stage *s)
     int64_t n = 0;
     if (!ops)
         return -1;
-    if (ops->open(&s->set->config, NULL, 0, &feed, &err) != CDC_OK)
+    if (ops->open(&s->set->config, NULL, &(struct cdc_feed_start){0}, &feed, &err) != CDC_OK)
         fail_msg("feed: %s: %s", err.where, err.message);
     while (ops->commit(feed, &at, &err) == CDC_OK) {
         int rc;
@@ -311,13 +339,69 @@ static void test_two_instances(void **state)
     end(&s);
 }
 
+/* The rows of a feed's commits from a token on; the token of the last commit into *token. */
+static int64_t rows_after(struct stage *s, char **token)
+{
+    const struct cdc_feed_ops *ops = s->fix->ops->feed;
+    const struct cdc_feed_start start = {.token = *token};
+    struct cdc_feed *feed = NULL;
+    struct cdc_feed_commit at;
+    struct cdc_feed_row row;
+    struct cdc_error err = {0};
+    int64_t n = 0;
+    int rc;
+    if (ops->open(&s->set->config, NULL, &start, &feed, &err) != CDC_OK)
+        fail_msg("feed: %s: %s", err.where, err.message);
+    free(*token);
+    *token = NULL;
+    uint64_t number = 0;
+    while ((rc = ops->commit(feed, &at, &err)) == CDC_OK) {
+        assert_true(at.number > number);
+        number = at.number;
+        free(*token);
+        *token = strdup(at.token);
+        while ((rc = ops->row(feed, NULL, &row, &err)) == CDC_OK)
+            n++;
+        assert_int_equal(rc, CDC_END);
+    }
+    if (rc != CDC_AGAIN)
+        fail_msg("feed: %s: %s", err.where, err.message);
+    ops->close(feed);
+    return n;
+}
+
+/* A reader goes on by the token it kept; one that is not the feed's own is refused. */
+static void test_tokens(void **state)
+{
+    struct stage s;
+    char *token = NULL;
+    struct cdc_feed *feed = NULL;
+    struct cdc_error err = {0};
+    start(&s, *state);
+    for (int i = 1; s.fix->ops->feed && i <= 4; i++) {
+        assert_true(write_rows(&s, i) >= 0);
+        assert_int_equal(commit(&s, "rows", CDC_COMMIT_ALL), CDC_OK);
+        assert_int_equal(rows_after(&s, &token), i);
+        assert_non_null(token);
+    }
+    const struct cdc_feed_start foreign = {.token = "what no feed says"};
+    if (s.fix->ops->feed) {
+        assert_int_equal(s.fix->ops->feed->open(&s.set->config, NULL, &foreign, &feed, &err),
+                         CDC_FAIL);
+        assert_int_equal(err.action, CDC_OPERATOR);
+    }
+    free(token);
+    end(&s);
+}
+
 static void test_a_policy(void **state)
 {
     struct stage s;
-    struct cdc_commit_policy policy = {.interval_us = -1, .idle_us = -1};
+    struct cdc_commit_policy policy = {.interval_us = -1, .idle_us = -1, .pace_us = -1};
     start(&s, *state);
     s.fix->ops->policy(s.snk, &policy);
-    assert_true(policy.interval_us >= 0);
+    assert_true(policy.interval_us >= 0 && policy.pace_us >= 0);
+    assert_true(policy.eager || policy.interval_us > 0);
     assert_true(policy.idle_us > 0);
     end(&s);
 }
@@ -334,6 +418,7 @@ int sink_contract(const struct sink_fixture *fix)
         cmocka_unit_test_prestate(test_deletes_a_key, with),
         cmocka_unit_test_prestate(test_many_commits, with),
         cmocka_unit_test_prestate(test_two_instances, with),
+        cmocka_unit_test_prestate(test_tokens, with),
         cmocka_unit_test_prestate(test_a_policy, with),
     };
     return _cmocka_run_group_tests(fix->name, tests, sizeof tests / sizeof *tests, NULL, NULL);

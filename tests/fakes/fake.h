@@ -53,7 +53,8 @@ struct fake_store {
     struct fake_row {
         char seq[CDC_SEQ_LEN + 1];
         char op;
-        int64_t key;
+        char table[16];
+        int64_t key, value; /* columns 0 and 1, where they are numbers */
     } * rows;
     size_t n, cap;
     int epoch, commits, recovers;

@@ -28,7 +28,7 @@ struct fake_feed {
     size_t n_schemas;
     struct fake_schema *now;
     struct cdc_value vals[COLS], unchanged[COLS];
-    char text[COLS][64], seq[CDC_SEQ_LEN + 1], prev[256], to[32];
+    char text[COLS][64], seq[CDC_SEQ_LEN + 1], prev[256], to[32], token[48];
 };
 
 static uint64_t next_stamp = 1;
@@ -262,6 +262,17 @@ static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_ro
     return CDC_END;
 }
 
+/* Of all commits up to this one: another script with as many commits has other tokens. */
+static void make_token(struct fake_feed *feed)
+{
+    uint64_t hash = strtoull(feed->token + strcspn(feed->token, " "), NULL, 16);
+    for (const char *p = feed->items; *p; p++)
+        if (*p != ' ' && *p != ';')
+            hash = (hash ^ (uint8_t)*p) * 0x100000001b3ULL;
+    snprintf(feed->token, sizeof feed->token, "%llu %016llx", (unsigned long long)feed->number,
+             (unsigned long long)hash);
+}
+
 static int feed_commit(struct cdc_feed *base, struct cdc_feed_commit *ret, struct cdc_error *err)
 {
     struct fake_feed *feed = (struct fake_feed *)base;
@@ -274,8 +285,10 @@ static int feed_commit(struct cdc_feed *base, struct cdc_feed_commit *ret, struc
         return CDC_AGAIN;
     feed->items = items;
     feed->number++;
+    make_token(feed);
     snprintf(feed->to, sizeof feed->to, "tx:%llu", (unsigned long long)feed->number);
     *ret = (struct cdc_feed_commit){.number = feed->number,
+                                    .token = feed->token,
                                     .from = "",
                                     .to = feed->to,
                                     .at_us = DAY0 + (int64_t)feed->number * 1000};
@@ -291,8 +304,9 @@ static void feed_close(struct cdc_feed *base)
     free(feed);
 }
 
-static int feed_open(const struct cdc_config *cfg, const char *place, uint64_t after,
-                     struct cdc_feed **ret, struct cdc_error *err)
+static int feed_open(const struct cdc_config *cfg, const char *place,
+                     const struct cdc_feed_start *start, struct cdc_feed **ret,
+                     struct cdc_error *err)
 {
     struct fake_feed *feed = calloc(1, sizeof *feed);
     if (!feed || !(feed->script = strdup(place ? place : cfg->path)))
@@ -300,11 +314,16 @@ static int feed_open(const struct cdc_config *cfg, const char *place, uint64_t a
     feed->base.ops = &fake_feed_ops;
     feed->at = feed->script;
     struct cdc_feed_commit commit;
+    uint64_t after = start->token ? strtoull(start->token, NULL, 10) : start->after;
     while (feed->number < after) { /* reads the rows too: they may set the schema */
         if (feed_commit(&feed->base, &commit, err) == CDC_OK)
             continue;
         feed_close(&feed->base);
         return cdc_fail(err, CDC_OPERATOR, "fake", "no such commit");
+    }
+    if (start->token && strcmp(start->token, feed->token) != 0) {
+        feed_close(&feed->base);
+        return cdc_fail(err, CDC_OPERATOR, "fake", "another feed");
     }
     *ret = &feed->base;
     return CDC_OK;

@@ -16,7 +16,9 @@
  *
  * The commit time of transaction n is 2024-01-01 plus n seconds. The feed's rows point into itself.
  * cfg->path (or the place) is the script, so that a test has no state outside its own. An item
- * "!retry" fails that commit with CDC_RETRY as long as fake_feed_failures is above zero.
+ * "!retry" fails that commit with CDC_RETRY as long as fake_feed_failures is above zero. A token is
+ * of the commit's number and the text of all commits up to it (blanks and semicolons apart): the
+ * script may grow, and a reader that comes back to another one is refused.
  */
 #ifndef TESTS_FAKE_FEED_H
 #define TESTS_FAKE_FEED_H

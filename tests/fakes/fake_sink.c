@@ -102,7 +102,10 @@ static int fake_write(struct cdc_sink *base, struct cdc_batch *batch, struct cdc
         *row = (struct fake_row){.op = (char)chg->op};
         snprintf(row->seq, sizeof row->seq, "%08x-%.24s-%012llx", 1u, chg->tx->place,
                  (unsigned long long)chg->ordinal);
-        row->key = chg->after ? chg->after[0].i : -1;
+        const struct cdc_value *values = chg->after ? chg->after : chg->before;
+        row->key = values ? values[0].i : -1;
+        row->value = values && values[1].kind == CDC_INT ? values[1].i : 0;
+        snprintf(row->table, sizeof row->table, "%s", chg->table->name);
     }
     return CDC_OK;
 }

@@ -17,7 +17,8 @@ static inline struct cdc_capture *read_rules(struct cdc_arena *arena, const char
     struct cdc_capture *capture = NULL;
     if (cdc_node_parse(&doc, cdc_slice_str(yaml), &root, err) != CDC_OK)
         fail_msg("%s: %s", err->where, err->message);
-    int rc = cdc_capture_read(&doc, &root->entries[0], cdc_slice_str(key), &capture, err);
+    struct cdc_rule_defaults defaults = {.hash_key = cdc_slice_str(key)};
+    int rc = cdc_capture_read(&doc, &root->entries[0], &defaults, &capture, err);
     return rc == CDC_OK ? capture : NULL;
 }
 

@@ -229,7 +229,7 @@ static inline int rig_read(struct rig *rig, const char *table, struct rig_seen *
     struct cdc_feed_row row;
     *ret = (struct rig_seen){0};
     rig->err = (struct cdc_error){0};
-    int rc = lake_feed.open(NULL, rig->root, 0, &feed, &rig->err);
+    int rc = lake_feed.open(NULL, rig->root, &(struct cdc_feed_start){0}, &feed, &rig->err);
     while (rc == CDC_OK && (rc = lake_feed.commit(feed, &at, &rig->err)) == CDC_OK) {
         ret->commits++;
         ret->last = at.number;

@@ -10,7 +10,6 @@
 #include "cdc/reader.h"
 #include "cm.h"
 #include "pipeline/queue.h"
-#include "registry/embedded.h"
 
 static void test_buf_keeps_its_maximum(void **state)
 {
@@ -313,42 +312,6 @@ static void test_batch_larger_than_the_budget(void **state)
     cdc_pool_free(pool);
 }
 
-static void test_registry(void **state)
-{
-    (void)state;
-    struct cdc_map checkpoint, delta;
-    struct cdc_registry *reg = NULL;
-    struct cdc_error err = {0};
-    uint32_t id = 0;
-    cdc_map_init(&checkpoint);
-    cdc_map_init(&delta);
-    assert_int_equal(cdc_registry_new(&checkpoint, 100, &reg, &err), CDC_OK);
-    assert_int_equal(cdc_registry_id(reg, "a", cdc_slice_str("\"int\""), &delta, &id, &err),
-                     CDC_AGAIN);
-    assert_int_equal(id, 101);
-    assert_int_equal(cdc_registry_id(reg, "a", cdc_slice_str("\"int\""), &delta, &id, &err),
-                     CDC_OK);
-    assert_int_equal(cdc_registry_id(reg, "a", cdc_slice_str("\"long\""), &delta, &id, &err),
-                     CDC_AGAIN);
-    assert_int_equal(id, 102);
-    assert_int_equal(cdc_registry_id(reg, "b", cdc_slice_str("\"int\""), &delta, &id, &err),
-                     CDC_AGAIN);
-    assert_int_equal(id, 103);
-    assert_true(cdc_slice_eq(cdc_map_get(&delta, "schema/102"),
-                             cdc_slice_str("{\"subject\":\"a\",\"version\":2,"
-                                           "\"schema\":\"\\\"long\\\"\"}")));
-    cdc_registry_free(reg);
-    assert_int_equal(cdc_registry_new(&delta, 0, &reg, &err), CDC_OK); /* what was committed */
-    assert_int_equal(cdc_registry_id(reg, "a", cdc_slice_str("\"long\""), &delta, &id, &err),
-                     CDC_OK);
-    assert_int_equal(id, 102);
-    cdc_registry_free(reg);
-    put(&checkpoint, "schema/5", "{\"subject\":\"a\"}");
-    assert_int_equal(cdc_registry_new(&checkpoint, 0, &reg, &err), CDC_FAIL);
-    cdc_map_done(&checkpoint);
-    cdc_map_done(&delta);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,7 +327,6 @@ int main(void)
         cmocka_unit_test(test_value_eq),
         cmocka_unit_test(test_pool_and_queue),
         cmocka_unit_test(test_batch_larger_than_the_budget),
-        cmocka_unit_test(test_registry),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -8,15 +8,17 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "cli/place.h"
 #include "lake_rig.h"
 
 static struct rig rig;
-static char place[64], config[64], output[64];
+static char place[64], config[64], blind[64], output[64];
 
 #define ARGS 6
 struct cat_row {
     const char *name;
-    const char *args[ARGS]; /* "@": the lake's folder; "=": the configuration file */
+    const char *args[ARGS]; /* "@": the lake's folder; "=": the configuration file; "%": of a sink
+                               that cannot be read */
     int code, lines;
     const char *first; /* how the output begins; NULL: anything */
 };
@@ -63,6 +65,11 @@ static const struct cat_row cat_rows[] = {
     {"a folder that is no lake", {"cat", "/proc"}, 3, 0, ""},
     {"fsck", {"fsck", "@"}, 0, -1, NULL},
     {"fsck of no lake", {"fsck", "/proc"}, 3, 0, ""},
+    {"cat of a sink that cannot be read", {"cat", "%"}, 2, 0, ""},
+    {"files of a sink that cannot be read", {"cat", "%", "--files"}, 2, 0, ""},
+    {"fsck of a sink that cannot be read", {"fsck", "%"}, 2, 0, ""},
+    {"verify of a sink that cannot be read", {"verify", "%"}, 2, 0, ""},
+    {"replica of a sink that cannot be read", {"replica", "%", "--to", "/no/such"}, 2, 0, ""},
     {"replica without a file", {"replica", "="}, 2, 0, ""},
     {"replica of a folder", {"replica", "@"}, 2, 0, ""},
 };
@@ -73,7 +80,10 @@ static int command(const char *const *args)
     int argc = 0;
     for (; argc < ARGS && args[argc]; argc++) {
         const char *arg = args[argc];
-        arg = strcmp(arg, "@") == 0 ? place : strcmp(arg, "=") == 0 ? config : arg;
+        arg = strcmp(arg, "@") == 0   ? place
+              : strcmp(arg, "=") == 0 ? config
+              : strcmp(arg, "%") == 0 ? blind
+                                      : arg;
         argv[argc] = (char *)(uintptr_t)arg;
     }
     return cdc_command_find(args[0])->run(argc, argv);
@@ -232,9 +242,56 @@ static void test_damage(void **state)
     free(text);
 }
 
+/* Which sinks can be read is asked of them. */
+static void test_readable(void **state)
+{
+    (void)state;
+    struct cdc_settings *set = NULL;
+    struct cdc_error err = {0};
+    const struct cdc_feed_ops *ops;
+    assert_int_equal(cdc_settings_load(blind, &set, &err), CDC_OK);
+    assert_int_equal(cdc_place_feed(set, &ops, &err), CDC_FAIL);
+    assert_int_equal(err.action, CDC_CONFIG);
+    for (const struct cdc_sink_ops *const *sink = cdc_sinks(); *sink; sink++)
+        if (((*sink)->feed != NULL) !=
+            (strstr(strstr(err.message, "these can: "), (*sink)->name) != NULL))
+            fail_msg("%s: %s", (*sink)->name, err.message);
+    cdc_settings_free(set);
+}
+
+/* The lake is given back from an older copy: a replica that has seen more does not go on. */
+static void test_older_copy(void **state)
+{
+    (void)state;
+    char path[80], *text;
+    snprintf(path, sizeof path, "%s/older.db", rig.root);
+    const char *const args[ARGS] = {"replica", "=", "--until-caught-up", "--to", path};
+    assert_int_equal(run(args, &text), 0);
+    free(text);
+    assert_int_equal(rig_shell(&rig, "rm -f _cdc/_last $(ls _cdc/commits/*.json | tail -1)", ""),
+                     0);
+    assert_int_equal(run(args, &text), 3);
+    free(text);
+    unlink(path);
+    assert_int_equal(run(args, &text), 0); /* another file is built from what there is */
+    free(text);
+}
+
+static int write_config(const char *path, const char *sink)
+{
+    FILE *yaml = fopen(path, "w");
+    fprintf(yaml,
+            "name: shop\nsource: {type: postgres, url: 'postgresql://127.0.0.1:1/none'}\n"
+            "capture: [{tables: 'public.*', snapshot: never}]\n"
+            "sink: {%s}\n",
+            sink);
+    return fclose(yaml);
+}
+
 static int setup(void **state)
 {
     (void)state;
+    char sink[128];
     struct cdc_table *a = rig_table("public", "a", 1), *b = rig_table("public", "b", 1);
     rig_init(&rig);
     rig_start(&rig);
@@ -246,19 +303,16 @@ static int setup(void **state)
     snprintf(place, sizeof place, "%s", rig.root);
     snprintf(config, sizeof config, "%s.yaml", rig.root);
     snprintf(output, sizeof output, "%s.out", rig.root);
-    FILE *yaml = fopen(config, "w");
-    fprintf(yaml,
-            "name: shop\nsource: {type: postgres, url: 'postgresql://127.0.0.1:1/none'}\n"
-            "capture: [{tables: 'public.*', snapshot: never}]\n"
-            "sink: {type: lake, path: '%s'}\n",
-            rig.root);
-    return fclose(yaml);
+    snprintf(blind, sizeof blind, "%s.null.yaml", rig.root);
+    snprintf(sink, sizeof sink, "type: lake, path: '%s'", rig.root);
+    return write_config(config, sink) || write_config(blind, "type: 'null'");
 }
 
 static int teardown(void **state)
 {
     (void)state;
     unlink(config);
+    unlink(blind);
     unlink(output);
     rig_done(&rig);
     return 0;
@@ -269,6 +323,7 @@ int main(void)
     static const struct CMUnitTest single[] = {
         cmocka_unit_test(test_follow),    cmocka_unit_test(test_closed_pipe),
         cmocka_unit_test(test_full_disk), cmocka_unit_test(test_replica),
+        cmocka_unit_test(test_readable),  cmocka_unit_test(test_older_copy),
         cmocka_unit_test(test_damage), /* last: it breaks the lake */
     };
     struct CMUnitTest tests[64], *end = CM_ROWS(tests, test_row, cat_rows);

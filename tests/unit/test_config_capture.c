@@ -115,7 +115,7 @@ static void test_rules(void **state)
     const struct cdc_rule *r;
     assert_int_equal(cdc_capture_rules(read_rules(arena, RULES, NULL, &err), &r), 4);
     assert_true(r[0].skip);
-    assert_int_equal(r[0].snapshot, CDC_SNAPSHOT_UNSET);
+    assert_int_equal(r[0].snapshot, CDC_SNAPSHOT_INITIAL);
     assert_string_equal(r[1].tables, "public.users");
     assert_int_equal(r[1].n_key, 2);
     assert_string_equal(r[1].key[0], "id");
@@ -152,6 +152,11 @@ static const struct hash_row {
     {"key", "{tables: p.a, snapshot: never}", "{tables: p.a, snapshot: never, key: [a]}", false},
     {"order of the key", "{tables: p.a, snapshot: never, key: [a, b]}",
      "{tables: p.a, snapshot: never, key: [b, a]}", false},
+    {"topic", "{tables: p.a, snapshot: never}", "{tables: p.a, snapshot: never, topic: a}", false},
+    {"other topic", "{tables: p.a, snapshot: never, topic: b}",
+     "{tables: p.a, snapshot: never, topic: a}", false},
+    {"on_incompatible changes no record", "{tables: p.a, snapshot: never}",
+     "{tables: p.a, snapshot: never, on_incompatible: force}", true},
     {"names that run together", "{tables: p.a, snapshot: never, key: [\"a\\nkey 1:b\"]}",
      "{tables: p.a, snapshot: never, key: [a, b]}", false},
 };
@@ -248,16 +253,23 @@ static void test_more_rules(void **state)
     const struct cdc_rule *r;
     const char *yaml = "capture:\n"
                        "- {tables: p.a, snapshot: never, insert_only: true, updated_at: at}\n"
-                       "- {tables: p.b, snapshot: never, logical_delete: {column: gone}}\n";
+                       "- {tables: p.b, snapshot: never, logical_delete: {column: gone}, topic: t, "
+                       "envelope: row, on_incompatible: pause}\n";
     assert_int_equal(cdc_capture_rules(read_rules(arena, yaml, NULL, &err), &r), 2);
     assert_true(r[0].insert_only);
     assert_int_equal(r[0].deletes, CDC_DELETES_APPEND);
     assert_string_equal(r[0].updated_at, "at");
     assert_null(r[0].logical_delete);
     assert_null(r[0].hash_key.p);
+    assert_null(r[0].topic);
+    assert_false(r[0].envelope_given);
+    assert_int_equal(r[0].on_incompatible, CDC_INCOMPATIBLE_HOLD);
     assert_false(r[1].insert_only);
     assert_string_equal(r[1].logical_delete, "gone");
     assert_null(r[1].updated_at);
+    assert_string_equal(r[1].topic, "t");
+    assert_true(r[1].envelope_given);
+    assert_int_equal(r[1].on_incompatible, CDC_INCOMPATIBLE_PAUSE);
     cdc_arena_free(arena);
 }
 
@@ -305,6 +317,12 @@ static const struct error_row {
      "shop.yaml:3: capture.deletes: \"logical\" is not one of soft, hard, append"},
     {"envelope unknown", "capture:\n- tables: p.a\n  envelope: debezium\n",
      "shop.yaml:3: capture.envelope: \"debezium\" is not one of row"},
+    {"topic empty", "capture:\n- tables: p.a\n  snapshot: never\n  topic: ''\n",
+     "shop.yaml:4: topic: the name of a topic is wanted: leave it out for the sink's own"},
+    {"topic, nothing", "capture:\n- tables: p.a\n  topic:\n",
+     "shop.yaml:3: capture.topic: no value is given: write one, or leave the option out"},
+    {"on_incompatible unknown", "capture:\n- tables: p.a\n  on_incompatible: stop\n",
+     "shop.yaml:3: capture.on_incompatible: \"stop\" is not one of hold, pause, new_topic, force"},
     {"not a list", "capture: {tables: p.a}\n",
      "shop.yaml:1: capture: a list of rules is wanted, each like: - tables: public.*"},
     {"empty list", "capture: []\n",

@@ -2,6 +2,7 @@
 #include "cm.h"
 #include "rows.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "config/nearest.h"
 #include "config/section.h"
@@ -43,6 +44,8 @@ static const struct cdc_option options[] = {
     {.name = "names", .type = CDC_OPT_LIST, .dflt = "[x, y]", .doc = "List."},
     {.name = "empty_list", .type = CDC_OPT_LIST, .doc = "List without default."},
     {.name = "limits", .type = CDC_OPT_MAP, .min = 1, .max = 9, .doc = "Mapping of numbers."},
+    {.name = "props", .type = CDC_OPT_STRINGS, .dflt = "{a: b}", .doc = "Mapping of texts."},
+    {.name = "keys", .type = CDC_OPT_STRINGS, .flags = CDC_OPT_SECRET, .doc = "Secret texts."},
     {.name = "policy",
      .type = CDC_OPT_CHOICES,
      .choices = "fail|string|null",
@@ -74,6 +77,7 @@ static void show(const struct cdc_section *sec, const char *name, char *to, size
             snprintf(to + strlen(to), cap - strlen(to), "<%s>", list[i]);
         break;
     case CDC_OPT_CHOICES:
+    case CDC_OPT_STRINGS:
     case CDC_OPT_MAP: {
         const struct cdc_pair *pairs;
         size_t n = cdc_get_map(sec, name, &pairs);
@@ -81,8 +85,12 @@ static void show(const struct cdc_section *sec, const char *name, char *to, size
         if (opt->type == CDC_OPT_CHOICES)
             snprintf(to, cap, "%d", cdc_get_choice(sec, name));
         for (size_t i = 0; i < n; i++)
-            snprintf(to + strlen(to), cap - strlen(to), "<%s=%lld>", pairs[i].name,
-                     (long long)pairs[i].number);
+            if (opt->type == CDC_OPT_STRINGS)
+                snprintf(to + strlen(to), cap - strlen(to), "<%s=%s>", pairs[i].name,
+                         pairs[i].text);
+            else
+                snprintf(to + strlen(to), cap - strlen(to), "<%s=%lld>", pairs[i].name,
+                         (long long)pairs[i].number);
         break;
     }
     case CDC_OPT_SECTION: {
@@ -146,6 +154,14 @@ static const struct value_row {
     {"map", "limits: {b: 9, 'a c': 1}", "limits", "<b=9><a c=1>"},
     {"map empty", "limits: {}", "limits", ""},
     {"map without default", "", "limits", ""},
+    {"texts", "props: {linger.ms: 5, 'a c': '', b: x=y}", "props", "<linger.ms=5><a c=><b=x=y>"},
+    {"texts in lines", "props:\n  a.b: null\n  c: 'd: e'\n", "props", "<a.b=null><c=d: e>"},
+    {"texts out of the environment", "props: {a: 'x ${env:T_TEXT} y', b: '$${z}'}", "props",
+     "<a=x out: side y><b=${z}>"},
+    {"texts empty", "props: {}", "props", ""},
+    {"texts default", "", "props", "<a=b>"},
+    {"texts without default", "", "keys", ""},
+    {"texts, secret, are readable", "keys: {a: hunter2}", "keys", "<a=hunter2>"},
     {"choices, one for all", "policy: null", "policy", "2"},
     {"choices default", "", "policy", "1"},
     {"choices, a mapping beside the default", "policy: {b: null, '*': fail}", "policy",
@@ -188,7 +204,8 @@ static const struct error_row {
      "test.yaml:1: unknown option \"pass\"; did you mean \"password\"?"},
     {"unknown, nothing near", "frobnicate: 1",
      "test.yaml:1: unknown option \"frobnicate\"; known are: text, bare, password, pin, count, "
-     "free, on, size, interval, codec, names, empty_list, limits, policy, inner, strict"},
+     "free, on, size, interval, codec, names, empty_list, limits, props, keys, policy, inner, "
+     "strict"},
     {"unknown in a section", "inner:\n  dept: 1",
      "test.yaml:2: unknown option \"dept\" in inner; did you mean \"depth\"?"},
     {"required in a section", "on: true\nstrict: {}",
@@ -253,6 +270,20 @@ static const struct error_row {
      "test.yaml:1: limits.a: a single value is wanted, not a mapping"},
     {"map, nothing for a value", "limits: {a: }",
      "test.yaml:1: limits.a: no value is given: write one, or leave the option out"},
+    {"value for texts", "props: x", "test.yaml:1: props: a mapping is wanted, like {a: ...}"},
+    {"list for texts", "on: true\nkeys:\n  [hunter2]",
+     "test.yaml:3: keys: a mapping is wanted, like {a: ...}"},
+    {"texts, nothing for a value", "props:\n  a: b\n  c:\n",
+     "test.yaml:3: props.c: no value is given: write one, or leave the option out"},
+    {"texts in texts", "keys: {a: {hunter2: hunter2}}",
+     "test.yaml:1: keys.a: a single value is wanted, not a mapping"},
+    {"texts, a list in them", "keys:\n  a: [hunter2]\n",
+     "test.yaml:2: keys.a: a single value is wanted, not a list"},
+    {"texts, one twice", "keys:\n  a: hunter2\n  a: hunter2\n",
+     "test.yaml:3: \"a\" stands here a second time, after line 2"},
+    {"texts, a variable that is not set", "keys:\n  a: ${env:T_NOT_SET}\n",
+     "test.yaml:2: the environment variable T_NOT_SET is not set: set it for this command, or use "
+     "${file:/path}"},
     {"choices, none of them", "policy: strin",
      "test.yaml:1: policy: \"strin\" is not one of fail, string, null; did you mean \"string\"?"},
     {"choices, none of them in a mapping", "policy:\n  a: fail\n  b: x",
@@ -331,6 +362,8 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
+    setenv("T_TEXT", "out: side", 1);
+    unsetenv("T_NOT_SET");
     struct CMUnitTest tests[CM_COUNT(values) + CM_COUNT(errors) + CM_COUNT(nears) + 1];
     struct CMUnitTest *to = CM_ROWS(tests, test_value, values);
     to = CM_ROWS(to, test_error, errors);

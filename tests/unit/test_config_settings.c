@@ -72,8 +72,9 @@ static const struct row {
      "shop.yaml:6: unknown option \"zzz\" in sink; known are: *"},
     {"memory too small", "name: shop\nmemory: 1MiB\n" REST,
      "shop.yaml:2: memory: 1MiB is too small: 8MiB is the least"},
-    {"registry http", "name: shop\nregistry: {type: http}\n" REST,
-     "shop.yaml:2: registry.type: \"http\" is not one of embedded"},
+    {"envelope", "name: shop\nenvelope: row\n" REST, NULL},
+    {"envelope unknown", "name: shop\n" REST "envelope: debezium\n",
+     "shop.yaml:5: envelope: \"debezium\" is not one of row"},
     {"registry id_base", "name: shop\nregistry: {id_base: -1}\n" REST,
      "shop.yaml:2: registry.id_base: -1 is too small: 0 is the least"},
     {"log level", "name: shop\nlog:\n  level: warning\n" REST,
@@ -228,7 +229,9 @@ static const char hidden_yaml[] = "name: ${env:T_NAME}\n"
                                   "  - {tables: '${env:T_SECRET}', skip: ${env:T_NAME}}\n"
                                   "sink: {type: null}\n"
                                   "memory: ${env:T_SECRET}\n"
-                                  "registry: {id_base: '${env:T_SECRET}'}\n"
+                                  "registry: {id_base: '${env:T_SECRET}', url: "
+                                  "['${env:T_SECRET}', 'http://u:${env:T_SECRET}@h']}\n"
+                                  "http: {listen: '${env:T_SECRET}', token: '${env:T_SECRET}'}\n"
                                   "log: {level: '${env:T_SECRET}', format: '${env:T_SECRET}'}\n"
                                   "secrets: {hash: '${env:T_SECRET}'}\n"
                                   "replica:\n"
@@ -325,6 +328,17 @@ static const struct hidden_row {
     {"secrets too short", "name: shop\nsecrets: {hash: '${env:T_SECRET}'}\n" REST,
      "secrets.hash: too short to keep what is hashed from being guessed: at least 16 bytes are "
      "wanted (`openssl rand -hex 32` makes some)"},
+    {"registry's address", "name: shop\nregistry: {type: http, url: ['${env:T_SECRET}']}\n" REST,
+     "registry.url: \"***\" does not begin with http:// or https://"},
+    {"password in an address",
+     "name: shop\nregistry: {type: http, url: ['http://u:" SECRET "@h:1']}\n" REST,
+     "registry.url: \"***\" has a user or password in it: write them as `username` and "
+     "`password`"},
+    {"listen", "name: shop\nhttp: {listen: '${env:T_SECRET}'}\n" REST,
+     "http.listen: \"***\" is no address and port, like 127.0.0.1:8480 or [::1]:8480"},
+    {"listen for all", "name: shop\nhttp: {listen: '0.0.0.0:1${env:T_PORT}'}\n" REST,
+     "http.listen: *** can be reached from other machines, and whoever reaches it can read the "
+     "schemas and pause tables: set `http.token`, or listen on 127.0.0.1"},
     {"bool", "name: shop\n" SOURCE "capture: [{tables: a.b, skip: '${env:T_SECRET}'}]\n" SINK,
      "capture.skip: \"***\" is neither true nor false"},
 };
@@ -343,7 +357,7 @@ static int setup(void **state)
 {
     (void)state;
     return setenv("T_SECRET", SECRET, 1) || setenv("T_NAME", "shop", 1) ||
-           setenv("T_NUMBER", "4711471147", 1);
+           setenv("T_NUMBER", "4711471147", 1) || setenv("T_PORT", "80", 1);
 }
 
 int main(void)

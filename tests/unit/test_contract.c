@@ -48,6 +48,7 @@ static void fake_sink_up(struct cdc_settings **ret)
 {
     fake_store_init(&store_world);
     store_world.policy.idle_us = 1000000;
+    store_world.policy.eager = true;
     fake_use(NULL, &store_world);
     *ret = parse("type: example", "type: 'null'");
 }

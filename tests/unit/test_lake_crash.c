@@ -458,7 +458,9 @@ static void test_14_reader_is_ahead_of_the_lake(void **state)
     struct rig rig;
     struct cdc_feed *feed;
     struct cdc_table *tab = begin(&rig);
-    assert_int_equal(lake_feed.open(NULL, rig.root, 3, &feed, &rig.err), CDC_FAIL);
+    assert_int_equal(
+        lake_feed.open(NULL, rig.root, &(struct cdc_feed_start){.after = 3}, &feed, &rig.err),
+        CDC_FAIL);
     assert_int_equal(rig.err.action, CDC_OPERATOR);
     assert_non_null(strstr(rig.err.message, "commit 3"));
     end(&rig, tab);

@@ -6,7 +6,8 @@
 
 static void open_feed(struct rig *rig, uint64_t after, struct cdc_feed **ret)
 {
-    int rc = lake_feed.open(NULL, rig->root, after, ret, &rig->err);
+    const struct cdc_feed_start start = {.after = after};
+    int rc = lake_feed.open(NULL, rig->root, &start, ret, &rig->err);
     if (rc != CDC_OK)
         fail_msg("%s", rig->err.message);
 }
@@ -206,7 +207,8 @@ static void test_refuse(void **state)
     rig_rows(&rig, tab, 5, "five");
     rig_rows(&rig, tab, 5, "ten");
     assert_int_equal(rig_shell(&rig, row->how, ""), 0);
-    int rc = lake_feed.open(NULL, rig.root, row->after, &feed, &rig.err);
+    const struct cdc_feed_start start = {.after = row->after};
+    int rc = lake_feed.open(NULL, rig.root, &start, &feed, &rig.err);
     while (rc == CDC_OK && (rc = lake_feed.commit(feed, &at, &rig.err)) == CDC_OK) {
         while ((rc = lake_feed.row(feed, NULL, &out, &rig.err)) == CDC_OK)
             ;
@@ -218,6 +220,117 @@ static void test_refuse(void **state)
         fail_msg("%s", rig.err.message);
     if (feed)
         lake_feed.close(feed);
+    cdc_table_unref(tab);
+    rig_done(&rig);
+}
+
+/* What is done to the lake between two visits of a reader that has read commit `at`. */
+static const struct token_row {
+    const char *name, *how;
+    uint64_t at;
+    const char *expect; /* NULL: it goes on behind `at` */
+} token_rows[] = {
+    {"goes on", "true", 2, NULL},
+    {"goes on at the end", "true", 3, NULL},
+    {"its checkpoint objects and hints gone", "rm -rf _cdc/_last _cdc/checkpoints", 2, NULL},
+    {"an older copy", "rm -f _cdc/commits/*3.json _cdc/_last", 3, "commit 3 was applied"},
+    {"another commit of that number", "sed -i s/public/pablic/ _cdc/commits/*2.json", 2,
+     "another one or none"},
+    {"one before it changed", "sed -i s/public/pablic/ _cdc/commits/*2.json", 3, NULL},
+    {"another time alone", "sed -i 's/\"at\":\"..../\"at\":\"1999/' _cdc/commits/*2.json", 2,
+     "another one or none"},
+    {"damaged", "truncate -s -5 _cdc/commits/*2.json", 2, "no JSON"},
+    {"no lake", "rm -rf _cdc", 2, "no lake"},
+};
+
+/* The token of commit `at`, as a reader keeps it. */
+static void token_of(struct rig *rig, uint64_t at, char ret[128])
+{
+    struct cdc_feed *feed = NULL;
+    struct cdc_feed_commit commit = {0};
+    open_feed(rig, 0, &feed);
+    while (commit.number < at)
+        assert_int_equal(lake_feed.commit(feed, &commit, &rig->err), CDC_OK);
+    snprintf(ret, 128, "%s", commit.token);
+    lake_feed.close(feed);
+}
+
+static void three_commits(struct rig *rig, struct cdc_table *tab)
+{
+    rig_init(rig);
+    rig_start(rig);
+    rig_rows(rig, tab, 5, "five");
+    rig_rows(rig, tab, 5, "ten");
+}
+
+static void test_token(void **state)
+{
+    const struct token_row *row = *state;
+    struct rig rig;
+    struct cdc_table *tab = rig_table("public", "words", 1);
+    struct cdc_feed *feed = NULL;
+    struct cdc_feed_commit at;
+    char token[128];
+    three_commits(&rig, tab);
+    token_of(&rig, row->at, token);
+    assert_int_equal(rig_shell(&rig, row->how, ""), 0);
+    const struct cdc_feed_start start = {.token = token, .after = 1}; /* the token wins */
+    int rc = lake_feed.open(NULL, rig.root, &start, &feed, &rig.err);
+    if (row->expect) {
+        assert_int_equal(rc, CDC_FAIL);
+        if (!strstr(rig.err.message, row->expect))
+            fail_msg("%s", rig.err.message);
+    } else {
+        assert_int_equal(rc, CDC_OK);
+        rc = lake_feed.commit(feed, &at, &rig.err);
+        assert_int_equal(rc, row->at == 3 ? CDC_AGAIN : CDC_OK);
+        assert_true(rc == CDC_AGAIN || at.number == row->at + 1);
+        lake_feed.close(feed);
+    }
+    cdc_table_unref(tab);
+    rig_done(&rig);
+}
+
+#define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* Tokens of nothing: refused, and no word of them is taken for a number. */
+static void test_foreign_tokens(void **state)
+{
+    (void)state;
+    static const char *const tokens[] = {"",
+                                         " ",
+                                         "2",
+                                         "2 ",
+                                         "x " HEX64,
+                                         "0 " HEX64,
+                                         "-2 " HEX64,
+                                         " 2 " HEX64,
+                                         "+2 " HEX64,
+                                         "2  " HEX64,
+                                         "2 " HEX64 "0",
+                                         "2 " HEX64 " ",
+                                         "2," HEX64,
+                                         "99999999999999999999 " HEX64,
+                                         "{\"txn\":2}",
+                                         "2 0123456789ABCDEF",
+                                         "\n2 " HEX64};
+    struct rig rig;
+    struct cdc_table *tab = rig_table("public", "words", 1);
+    char token[128];
+    three_commits(&rig, tab);
+    token_of(&rig, 2, token);
+    for (size_t len = strlen(token), i = 0; i < CM_COUNT(tokens) + len; i++) {
+        struct cdc_feed *feed = NULL;
+        struct cdc_feed_start start = {.token = i < len ? token : tokens[i - len]};
+        char prefix[128];
+        snprintf(prefix, sizeof prefix, "%.*s", (int)i, token);
+        if (i < len)
+            start.token = prefix;
+        if (lake_feed.open(NULL, rig.root, &start, &feed, &rig.err) == CDC_OK)
+            fail_msg("taken: %s", start.token);
+        assert_int_equal(rig.err.action, CDC_OPERATOR);
+        assert_non_null(strstr(rig.err.message, "was not read from a lake"));
+    }
     cdc_table_unref(tab);
     rig_done(&rig);
 }
@@ -239,16 +352,18 @@ static void test_knows(void **state)
 int main(void)
 {
     cdc_log_setup(CDC_LOG_ERROR, false, "test");
-    struct CMUnitTest tests[CM_COUNT(refuse_rows) + 6];
+    struct CMUnitTest tests[CM_COUNT(refuse_rows) + CM_COUNT(token_rows) + 7];
     const struct CMUnitTest fixed[] = {
         cmocka_unit_test(test_merges_by_seq),
         cmocka_unit_test(test_equal_numbers_keep_their_order),
         cmocka_unit_test(test_one_table),
         cmocka_unit_test(test_equal_numbers_of_two_files),
         cmocka_unit_test(test_skips_and_follows),
+        cmocka_unit_test(test_foreign_tokens),
         cmocka_unit_test(test_knows),
     };
     struct CMUnitTest *to = CM_ROWS(tests, test_refuse, refuse_rows);
+    to = CM_ROWS(to, test_token, token_rows);
     memcpy(to, fixed, sizeof fixed);
     return cmocka_run_group_tests_name("lake feed", tests, NULL, NULL);
 }

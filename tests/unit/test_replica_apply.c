@@ -253,6 +253,95 @@ static const struct apply_row shape_rows[] = {
     {"odd names", "@public.t 1 soft *i\"d:i rowid:s select:i; c 1.1 1 x 2 | u 2.1 1 ~ 3", "1,x,3"},
 };
 
+/* What stands in one commit may be many transactions, and rows of older places between theirs. */
+static const struct apply_row span_rows[] = {
+    {"span: many transactions in one commit",
+     SOFT "c 1.1 1 x 10; u 2.1 1 ~ 11; d 3.1 1 ~ ~ !key_change; c 3.1 2 ~ 12 <1; u 4.1 2 y ~",
+     "1,x,11 !key_change@3 | 2,y,12"},
+    {"span: key changes of two transactions",
+     SOFT "c 1.1 1 x 10; d 2.1 1 ~ ~ !key_change; c 2.1 2 ~ 11 <1;"
+          "d 3.1 2 ~ ~ !key_change; c 3.1 3 ~ ~ <2",
+     "1,x,10 !key_change@2 | 2,x,11 !key_change@3 | 3,x,11"},
+    {"span: the same key leaves twice",
+     SOFT "c 1.1 1 x 10; d 2.1 1 ~ ~ !key_change; c 2.1 2 ~ ~ <1; c 3.1 1 y 20;"
+          "d 4.1 1 ~ ~ !key_change; c 4.1 3 ~ ~ <1",
+     "2,x,10 | 1,y,20 !key_change@4 | 3,y,20"},
+    {"span: pushed in a transaction before", SOFT "c 1.1 1 x 10; c 2.1 1 y 11; d 3.1 1 x 10",
+     "1,x,10 !delete@3"},
+    {"span: a sweep between the halves of a key change",
+     SOFT "r 1.s1 1 x 10; r 1.s1 7 q 70; d 5.1 1 ~ ~ !key_change; t 4.s2 !inferred;"
+          "c 5.1 2 ~ 11 <1",
+     "7,q,70 !inferred@4 | 1,x,10 !key_change@5 | 2,x,11"},
+    {"span: a snapshot's row between them",
+     SOFT "r 1.s1 1 x 10; d 5.1 1 ~ ~ !key_change; r 4.s2 9 z 90; r 4.s2 1 x 10; c 5.1 2 ~ 11 <1",
+     "9,z,90 | 1,x,10 !key_change@5 | 2,x,11"},
+    {"span: a sweep of another table between them",
+     SOFT "c 1.1 1 x 10; d 5.1 1 ~ ~ !key_change; @public.u 1 soft *id:i; t 4.s2 !inferred;" SOFT
+          "c 5.1 2 ~ 11 <1",
+     "1,x,10 !key_change@5 | 2,x,11"},
+    {"span: a sweep in a statement that moves all keys",
+     SOFT "c 1.1 1 x 10; c 1.2 2 y 20; d 5.1 1 x 10 !key_change; c 5.1 2 x 10 <1;"
+          "t 4.s2 !inferred; d 5.2 2 y 20 !key_change; c 5.2 3 y 20 <2",
+     "1,x,10 !key_change@5 | 2,x,10 | 3,y,20"},
+    {"span: hard, a sweep between the halves",
+     HARD "r 1.s1 1 x 10; r 1.s1 7 q 70; d 5.1 1 ~ ~ !key_change; t 4.s2 !inferred;"
+          "c 5.1 2 ~ 11 <1",
+     "2,x,11"},
+    {"span: a sweep after newer rows",
+     SOFT "r 1.s1 1 x 10; r 1.s1 2 y 20; u 5.1 1 z 11; r 4.s2 1 x 10; t 4.s2 !inferred",
+     "2,y,20 !inferred@4 | 1,z,11"},
+    {"span: hard, a sweep after newer rows",
+     HARD "r 1.s1 1 x 10; r 1.s1 2 y 20; u 5.1 1 z 11; d 5.2 3 ~ ~; t 4.s2 !inferred; r 4.s2 3 w 1",
+     "1,z,11"},
+    {"span: a sweep older than a truncate",
+     SOFT "r 1.s1 1 x 10; c 6.1 2 y 20; t 7.1; c 7.2 3 z 30; t 4.s2 !inferred",
+     "1,x,10 !truncate@7 | 2,y,20 !truncate@7 | 3,z,30"},
+    {"span: the same range delete again",
+     SOFT "c 1.1 1 x 10; t 2.1; t 2.1; c 3.1 2 y 20; t 2.1 | t 2.1", "1,x,10 !truncate@2 | 2,y,20"},
+    {"span: append, the same range delete again",
+     APPEND "c 1.1 1 x 10; t 2.1; t 2.1 | t 2.1; t 3.1; t 3.1",
+     "1,x,10 | -,-,- !truncate@2 | -,-,- !truncate@3"},
+    {"span: no key, the same range delete again",
+     "@public.t 1 soft a:s; c 1.1 x; t 2.1; t 2.1; c 3.1 y; t 2.s2; t 2.s2",
+     "x | - !truncate@2 | - !truncate@2 | y"},
+    {"span: commits without rows", SOFT "| | c 1.1 1 x 10 | | u 2.1 1 ~ 11 | ", "1,x,11"},
+};
+
+/* A transaction that is cut: its rows come in several commits, perhaps to several processes. */
+static const struct apply_row cut_rows[] = {
+    {"cut: unsent values", SOFT "c 1.1 1 x 10 | u 1.2 1 ~ 11 | d 1.3 1 ~ ~", "1,x,11 !delete@1"},
+    {"cut: between two key changes",
+     SOFT "c 1.1 1 x 10 | d 2.1 1 ~ ~ !key_change; c 2.1 2 ~ 11 <1 |"
+          "d 2.2 2 ~ ~ !key_change; c 2.2 3 ~ 12 <2",
+     "1,x,10 !key_change@2 | 2,x,11 !key_change@2 | 3,x,12"},
+    {"cut: a statement that moves all keys",
+     SOFT "c 1.1 1 x 10; c 1.2 2 y 20; c 1.3 3 z 30 | d 2.1 1 x 10 !key_change; c 2.1 2 x 10 <1 |"
+          "d 2.2 2 y 20 !key_change; c 2.2 3 y 20 <2 | | d 2.3 3 z 30 !key_change; c 2.3 4 z 30 <3",
+     "1,x,10 !key_change@2 | 2,x,10 | 3,y,20 | 4,z,30"},
+    {"cut: hard, a statement that moves all keys",
+     HARD "c 1.1 1 x 10; c 1.2 2 y 20; c 1.3 3 z 30 | d 2.1 1 x 10 !key_change; c 2.1 2 x 10 <1 |"
+          "d 2.2 2 y 20 !key_change; c 2.2 3 y 20 <2 | d 2.3 3 z 30 !key_change; c 2.3 4 z 30 <3",
+     "2,x,10 | 3,y,20 | 4,z,30"},
+    {"cut: several were pushed",
+     SOFT "c 1.1 1 x 10; c 1.2 2 y 20; c 1.3 3 z 30 |"
+          "c 2.1 1 a 1; c 2.2 2 b 2; c 2.3 3 c 3 | d 2.4 3 z 30; d 2.5 1 x 10 | d 2.6 2 y 20",
+     "3,c,3 | 1,a,1 | 2,b,2"},
+    {"cut: pushed from another table's key",
+     "@public.u 1 soft *id:i a:s b:i; c 1.1 1 x 10;" SOFT "c 1.2 1 x 10 |"
+     "@public.u 1 soft *id:i a:s b:i; c 2.1 1 y 11;" SOFT "u 2.2 1 z 12 | d 2.3 1 x 10",
+     "1,x,10 !delete@2"},
+    {"cut: a sweep after the cut",
+     SOFT "c 1.1 1 x 10; c 1.2 2 y 20 | d 5.1 1 x 10 !key_change; c 5.1 2 x 10 <1 |"
+          "t 4.s2 !inferred; d 5.2 2 y 20 !key_change; c 5.2 3 y 20 <2",
+     "1,x,10 !key_change@5 | 2,x,10 | 3,y,20"},
+    {"cut: a pushed row of every kind",
+     "@public.t 1 soft *id:i s:s e:s n:i f:f g:f y:b z:z; c 1.1 1 ab '' - 0.1 nan cd 7 |"
+     "c 2.1 1 x x 1 1 1 x 1 | d 2.2 1 ab '' - 0.1 nan cd 7",
+     "1,x,x,1,1.0,1.0,x,2024-01-01T00:00:01.000000Z"},
+    {"cut: of two columns' keys",
+     "@public.t 1 soft *k:s *n:i a:s; c 1.1 one 1 x | c 2.1 one 1 y | d 2.2 one 1 x", "one,1,y"},
+};
+
 static void run_steps(struct db *db, const char *script)
 {
     char *part = strdup(script);
@@ -283,12 +372,14 @@ static void test_apply(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[128], *end = tests;
+    struct CMUnitTest tests[192], *end = tests;
     end = CM_ROWS(end, test_apply, soft_rows);
     end = CM_ROWS(end, test_apply, logical_rows);
     end = CM_ROWS(end, test_apply, range_rows);
     end = CM_ROWS(end, test_apply, key_rows);
     end = CM_ROWS(end, test_apply, mode_rows);
     end = CM_ROWS(end, test_apply, shape_rows);
+    end = CM_ROWS(end, test_apply, span_rows);
+    end = CM_ROWS(end, test_apply, cut_rows);
     return _cmocka_run_group_tests("replica_apply", tests, (size_t)(end - tests), NULL, NULL);
 }

@@ -79,7 +79,8 @@ static int set_up(void **state)
     assert_int_equal(cdc_avro_reader_schema(r, &row.schema, NULL), CDC_OK);
     while (cdc_avro_reader_row(r, &row.values, NULL) == CDC_OK)
         assert_int_equal(cdc_replica_apply(rep, &row, &db.err), CDC_OK);
-    const struct cdc_feed_commit commit = {.number = 1, .from = "", .to = "p", .n_records = CELLS};
+    const struct cdc_feed_commit commit = {
+        .number = 1, .from = "", .token = "1", .to = "p", .n_records = CELLS};
     assert_int_equal(cdc_replica_done(rep, &commit, 0, &db.err), CDC_OK);
     cdc_avro_reader_free(r);
     cdc_replica_close(rep);

@@ -5,7 +5,9 @@
  * A small source with eight keys is driven by random transactions (inserts, updates with and
  * without the column `a` sent, deletes with key or whole row, key changes, truncates) and tells
  * what it holds in the end, dead rows included. Its log is then applied in order, with earlier
- * parts repeated, and (whole rows only, as the contract says) with its commits in any order.
+ * parts repeated, and (whole rows only, as the contract says) with its commits in any order. Then
+ * as a feed may give it that has other commits than the source: all in one, with old sweeps between
+ * any two rows; and cut between any two changes, with a new process every now and then.
  */
 #include "replica_db.h"
 #include "rows.h"
@@ -180,7 +182,7 @@ static void expected(const struct source *src, bool live, char *ret, size_t cap)
     }
 }
 
-enum order { IN_ORDER, REPEATED, SHUFFLED };
+enum order { IN_ORDER, REPEATED, SHUFFLED, JOINED, CUT };
 
 static char *script(struct source *src, const char *mode, enum order order)
 {
@@ -207,6 +209,42 @@ static char *script(struct source *src, const char *mode, enum order order)
     return ret;
 }
 
+/* Takes the script; the same rows in other commits. */
+static char *other_commits(char *text, enum order order)
+{
+    size_t len = strlen(text), cap = len * 16, n = 0;
+    unsigned generation = 0;
+    char *ret = calloc(1, cap);
+    assert_non_null(ret);
+    for (const char *p = text; *p; p++) {
+        const char *end = strpbrk(p + 1, ";|");
+        bool half = end && memchr(p, '<', (size_t)(end - p)); /* goes with the row before it */
+        if (*p != ';' && *p != '|')
+            ret[n++] = *p;
+        else if (order == CUT)
+            ret[n++] = half ? ';' : '|';
+        else
+            n += (size_t)sprintf(ret + n, ";t 0.s%u !inferred;", ++generation);
+        assert_true(n + 64 < cap);
+    }
+    free(text);
+    return ret;
+}
+
+/* Each process finds a longer feed. */
+static void run_growing(struct db *db, char *text)
+{
+    unsigned n = 0;
+    for (char *bar = text; (bar = strchr(bar, '|')) != NULL; bar++) {
+        if (++n % 13)
+            continue;
+        *bar = '\0';
+        db_must(db, text);
+        *bar = '|';
+    }
+    db_must(db, text);
+}
+
 struct history {
     const char *name, *mode;
     enum order order;
@@ -216,6 +254,8 @@ static const struct history histories[] = {
     {"soft, in order", "soft", IN_ORDER}, {"soft, repeated", "soft", REPEATED},
     {"soft, shuffled", "soft", SHUFFLED}, {"hard, in order", "hard", IN_ORDER},
     {"hard, repeated", "hard", REPEATED}, {"hard, shuffled", "hard", SHUFFLED},
+    {"soft, one commit", "soft", JOINED}, {"hard, one commit", "hard", JOINED},
+    {"soft, cut", "soft", CUT},           {"hard, cut", "hard", CUT},
 };
 
 static const char *live_rows(struct db *db)
@@ -235,8 +275,13 @@ static void test_converges(void **state)
     for (unsigned seed = 1; seed <= 60; seed++) {
         drive(src, seed, row->order == SHUFFLED);
         char *text = script(src, row->mode, row->order);
+        if (row->order == JOINED || row->order == CUT)
+            text = other_commits(text, row->order);
         db_clear(&db);
-        db_must(&db, text);
+        if (row->order == CUT)
+            run_growing(&db, text);
+        else
+            db_must(&db, text);
         free(text);
         expected(src, true, want, sizeof want);
         if (strcmp(live_rows(&db), want) != 0)

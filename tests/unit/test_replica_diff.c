@@ -18,6 +18,7 @@ struct row {
 static const struct row rows[] = {
     {"untouched", "", ""},
     {"a table of the user", "CREATE TABLE mine(a)", ""},
+    {"other words for the same place", "UPDATE _sidestream_position SET token = '4 elsewhere'", ""},
     {"an index of the user", "CREATE INDEX mine ON \"public.t\"(a)", ""},
     {"a value", "UPDATE \"public.t\" SET a = 'q' WHERE id = 1", "public.t differs {\"id\":1} a"},
     {"a value to null", "UPDATE \"public.t\" SET a = NULL WHERE id = 1",
@@ -78,7 +79,8 @@ static struct cdc_replica *build(const char *script)
     struct cdc_feed_commit commit;
     struct cdc_feed_row row;
     assert_int_equal(cdc_replica_temporary("shop", &rep, NULL), CDC_OK);
-    assert_int_equal(fake_feed_ops.open(&cfg, NULL, 0, &feed, NULL), CDC_OK);
+    assert_int_equal(fake_feed_ops.open(&cfg, NULL, &(struct cdc_feed_start){0}, &feed, NULL),
+                     CDC_OK);
     while (fake_feed_ops.commit(feed, &commit, NULL) == CDC_OK) {
         while (fake_feed_ops.row(feed, NULL, &row, NULL) == CDC_OK)
             assert_int_equal(cdc_replica_apply(rep, &row, NULL), CDC_OK);
@@ -155,7 +157,7 @@ static const struct refusal refusals[] = {
      "another pipeline"},
     {"no position", "DELETE FROM _sidestream_position", CDC_OPERATOR, "where it stands"},
     {"of another lake", "UPDATE _sidestream_position SET at = 'then'", CDC_OPERATOR,
-     "another lake"},
+     "built from something else"},
 };
 
 static void test_refusal(void **state)

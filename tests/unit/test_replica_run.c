@@ -24,7 +24,11 @@ static const struct refusal refusals[] = {
     {"the feed ended earlier", SOFT "c 1.1 1 x | c 2.1 2 y | c 3.1 3 z", SOFT "c 1.1 1 x",
      CDC_OPERATOR, "no such commit"},
     {"the feed lacks the last commit", SOFT "c 1.1 1 x | c 2.1 2 y", SOFT "c 1.1 1 x", CDC_OPERATOR,
-     "restored"},
+     "no such commit"},
+    {"the feed has another last commit", SOFT "c 1.1 1 x | c 2.1 2 y",
+     SOFT "c 1.1 1 x | c 2.1 2 z | c 3.1 3 w", CDC_OPERATOR, "another feed"},
+    {"the feed has another commit before it", SOFT "c 1.1 1 x | c 2.1 2 y",
+     SOFT "c 1.1 1 z | c 2.1 2 y | c 3.1 3 w", CDC_OPERATOR, "another feed"},
     {"a row without a valid __op", NULL, SOFT "cc 1.1 1 x", CDC_FATAL, "__op"},
 };
 
@@ -98,8 +102,10 @@ static void test_position(void **state)
     db_must(&db, SOFT "c 1.1 1 x | | c 2.1 2 y");
     assert_int_equal(db.result.commits, 3);
     assert_int_equal(db.result.rows, 2);
-    assert_string_equal(db_query(&db, "SELECT * FROM _sidestream_position"),
-                        "shop,3,tx:3,2024-01-01T00:00:00.003000Z");
+    assert_string_equal(
+        db_query(&db, "SELECT feed, \"commit\", position, at FROM _sidestream_position"),
+        "shop,3,tx:3,2024-01-01T00:00:00.003000Z");
+    assert_int_equal(strncmp(db_query(&db, "SELECT token FROM _sidestream_position"), "3 ", 2), 0);
     db_must(&db, SOFT "c 1.1 1 x | | c 2.1 2 y");
     assert_int_equal(db.result.commits, 0);
     db_must(&db, SOFT "c 1.1 1 x | | c 2.1 2 y | ");
@@ -138,6 +144,32 @@ static void test_foreign_database(void **state)
     db_done(&db);
 }
 
+/* The database is not what this program left behind. */
+static const struct spoilt {
+    const char *name, *sql, *says;
+} spoilt[] = {
+    {"made by a program before tokens", "PRAGMA user_version=1", "has format 1"},
+    {"made by a later program", "PRAGMA user_version=99", "has format 99"},
+    {"the token taken away", "UPDATE _sidestream_position SET token = NULL", "lost its position"},
+    {"the position taken away", "DELETE FROM _sidestream_position", "lost its position"},
+    {"another token", "UPDATE _sidestream_position SET token = '1 0'", "another feed"},
+};
+
+static void test_spoilt(void **state)
+{
+    const struct spoilt *row = *state;
+    struct db db;
+    db_init(&db);
+    db_must(&db, SOFT "c 1.1 1 x");
+    db_query(&db, row->sql);
+    assert_int_equal(db_run(&db, SOFT "c 1.1 1 x | c 2.1 2 y"), CDC_FAIL);
+    assert_int_equal(db.err.action, CDC_OPERATOR);
+    if (!strstr(db.err.message, row->says))
+        fail_msg("%s", db.err.message);
+    assert_string_equal(db_dump(&db, "public.t"), "1,x");
+    db_done(&db);
+}
+
 static void test_no_folder(void **state)
 {
     (void)state;
@@ -165,6 +197,25 @@ static void test_retry(void **state)
     db_done(&db);
 }
 
+/* Pushed rows lie in the database as long as their transaction may go on, and no longer. */
+static void test_kept_is_written(void **state)
+{
+    (void)state;
+    static const char *const scripts[] = {
+        SOFT "c 1.1 1 x | c 2.1 1 y",
+        SOFT "c 1.1 1 x | c 2.1 1 y | ",
+        SOFT "c 1.1 1 x | c 2.1 1 y | | c 3.1 2 z",
+    };
+    static const char *const expect[] = {"11", "11", "0"}; /* columns: id, a, nine of ours */
+    struct db db;
+    db_init(&db);
+    for (size_t i = 0; i < CM_COUNT(scripts); i++) {
+        db_must(&db, scripts[i]);
+        assert_string_equal(db_query(&db, "SELECT count(*) FROM _sidestream_kept"), expect[i]);
+    }
+    db_done(&db);
+}
+
 static int apply_all(struct cdc_replica *rep, struct cdc_feed *feed, struct cdc_error *err)
 {
     struct cdc_feed_row row;
@@ -185,7 +236,8 @@ static void test_atomic(void **state)
     struct cdc_feed_commit commit;
     db_init(&db);
     assert_int_equal(cdc_replica_open(db.path, "shop", &rep, &db.err), CDC_OK);
-    assert_int_equal(fake_feed_ops.open(&cfg, NULL, 0, &feed, &db.err), CDC_OK);
+    assert_int_equal(fake_feed_ops.open(&cfg, NULL, &(struct cdc_feed_start){0}, &feed, &db.err),
+                     CDC_OK);
     assert_int_equal(fake_feed_ops.commit(feed, &commit, &db.err), CDC_OK);
     assert_int_equal(apply_all(rep, feed, &db.err), CDC_END);
     assert_int_equal(cdc_replica_done(rep, &commit, 1, &db.err), CDC_OK);
@@ -207,7 +259,7 @@ static void test_two_writers(void **state)
     (void)state;
     struct db db;
     struct cdc_replica *rep;
-    struct cdc_feed_commit commit = {.number = 9, .to = "", .from = ""};
+    struct cdc_feed_commit commit = {.number = 9, .token = "9", .to = "", .from = ""};
     db_init(&db);
     assert_int_equal(cdc_replica_open(db.path, "shop", &rep, &db.err), CDC_OK);
     db_must(&db, SOFT "c 1.1 1 x");
@@ -298,10 +350,12 @@ int main(void)
         cmocka_unit_test(test_table_names),
         cmocka_unit_test(test_gone_is_pruned),
         cmocka_unit_test(test_kept_is_bounded),
+        cmocka_unit_test(test_kept_is_written),
     };
     struct CMUnitTest tests[64], *end = tests;
     end = CM_ROWS(end, test_refusal, refusals);
     end = CM_ROWS(end, test_value, value_rows);
+    end = CM_ROWS(end, test_spoilt, spoilt);
     memcpy(end, single, sizeof single);
     end += CM_COUNT(single);
     return _cmocka_run_group_tests("replica_run", tests, (size_t)(end - tests), NULL, NULL);

@@ -7,6 +7,7 @@
 #include "../fakes/fake_view.h"
 #include "capture_rules.h"
 #include "cdc/clock.h"
+#include "replica/replica.h"
 #include "rows.h"
 
 #include <stdio.h>
@@ -28,11 +29,12 @@ static unsigned held; /* commits given before the view is opened; 0: all */
 static unsigned given;
 static struct cdc_feed_ops feed_ops;
 
-static int feed_open(const struct cdc_config *cfg, const char *place, uint64_t after,
-                     struct cdc_feed **ret, struct cdc_error *err)
+static int feed_open(const struct cdc_config *cfg, const char *place,
+                     const struct cdc_feed_start *start, struct cdc_feed **ret,
+                     struct cdc_error *err)
 {
     given = 0;
-    return fake_feed_ops.open(cfg, place, after, ret, err);
+    return fake_feed_ops.open(cfg, place, start, ret, err);
 }
 
 static int feed_commit(struct cdc_feed *feed, struct cdc_feed_commit *ret, struct cdc_error *err)
@@ -402,6 +404,57 @@ static void test_refusal(void **state)
     run_done(&run);
 }
 
+/* ---- against a replica's file ---- */
+
+static unsigned joined; /* the feed gives its first so many commits as one */
+
+static int commit_joined(struct cdc_feed *feed, struct cdc_feed_commit *ret, struct cdc_error *err)
+{
+    int rc = fake_feed_ops.commit(feed, ret, err);
+    while (rc == CDC_OK && ret->number < joined)
+        rc = fake_feed_ops.commit(feed, ret, err);
+    return rc;
+}
+
+#define THREE T "c 1.1 1 x | u 2.1 1 y | c 3.1 2 z"
+
+static const struct against {
+    const char *name, *replica, *feed; /* scripts */
+    unsigned joined;
+    const char *says; /* NULL: equal */
+} against[] = {
+    {"at the end", THREE, THREE, 0, NULL},
+    {"before the end", T "c 1.1 1 x | u 2.1 1 y", THREE, 0, NULL},
+    {"beyond the end", THREE, T "c 1.1 1 x", 0, "commit 3, which is not there (commit 1 is)"},
+    {"commits that come together", T "c 1.1 1 x | u 2.1 1 y", THREE, 3, "later ones (up to 3)"},
+    {"together, up to the last", T "c 1.1 1 x", T "c 1.1 1 x", 1, NULL},
+};
+
+static void test_against(void **state)
+{
+    const struct against *row = *state;
+    char dir[] = "/tmp/verify-XXXXXX", path[64], command[64];
+    struct run run;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/r.db", dir);
+    run_init(&run, row->replica, V, NULL);
+    const struct cdc_replica_options opt = {.path = path, .until_caught_up = true};
+    struct cdc_replica_result built;
+    assert_int_equal(cdc_replica_run(&fake_feed_ops, &run.cfg, &opt, &built, &run.err), CDC_OK);
+    run.cfg.path = row->feed;
+    run.opt.replica = path;
+    joined = row->joined;
+    feed_ops.commit = commit_joined;
+    run_it(&run);
+    assert_int_equal(run.rc, row->says ? CDC_FAIL : CDC_OK);
+    if (row->says && !strstr(run.err.message, row->says))
+        fail_msg("%s", run.err.message);
+    assert_string_equal(run.out, "");
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    assert_int_equal(system(command), 0);
+    run_done(&run);
+}
+
 /* ---- the rest ---- */
 
 static void test_limit(void **state)
@@ -475,6 +528,7 @@ int main(void)
     struct CMUnitTest tests[96], *end = tests;
     end = CM_ROWS(end, test_row, rows);
     end = CM_ROWS(end, test_refusal, refusals);
+    end = CM_ROWS(end, test_against, against);
     memcpy(end, single, sizeof single);
     end += CM_COUNT(single);
     return _cmocka_run_group_tests("verify", tests, (size_t)(end - tests), NULL, NULL);

@@ -86,6 +86,9 @@ static int commit(struct pgs_source *src, const struct pgs_msg *msg, struct cdc_
                                  .end = msg->commit.end,
                                  .xid = tx->xid,
                                  .commit_us = tx->commit_us};
+    src->done.commit = msg->commit.commit;
+    src->done.commit_us = tx->commit_us;
+    src->done.xid = tx->xid;
     src->resume.kind = PGS_POS_NONE;
     src->due = src->due || tx->rows;
     src->big = src->big || tx->bytes > BIG_BYTES;

@@ -245,9 +245,9 @@ static void session_params(const struct pgs_server *srv, bool replication, const
 }
 
 /* Drives PQconnectPoll until the connection stands or the time is over. */
-static bool finish_connect(PGconn *conn)
+static bool finish_connect(PGconn *conn, int64_t timeout_us)
 {
-    int64_t deadline = cdc_mono_us() + CONNECT_US;
+    int64_t deadline = cdc_mono_us() + timeout_us;
     PostgresPollingStatusType what = PGRES_POLLING_WRITING;
     while (what != PGRES_POLLING_OK && what != PGRES_POLLING_FAILED) {
         struct pollfd fd = {.fd = PQsocket(conn),
@@ -290,11 +290,13 @@ static int open_conn(struct pgs_server *srv, const struct params *par, PGconn **
         return cdc_fail_oom(err);
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
     PQsetNoticeReceiver(conn, log_notice, NULL);
+    int64_t timeout_us = srv->connect_us ? srv->connect_us : CONNECT_US;
     int rc = CDC_OK;
-    if (PQstatus(conn) == CONNECTION_BAD || !finish_connect(conn))
+    if (PQstatus(conn) == CONNECTION_BAD || !finish_connect(conn, timeout_us))
         rc = *PQerrorMessage(conn)
                  ? pgs_fail(conn, NULL, NULL, err)
-                 : cdc_fail(err, CDC_RETRY, "postgres", "no answer from the server within 10 s");
+                 : cdc_fail(err, CDC_RETRY, "postgres", "no answer from the server within %d s",
+                            (int)(timeout_us / 1000000));
     PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
     if (rc == CDC_OK)
         rc = pin_rest(conn, err);

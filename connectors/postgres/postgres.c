@@ -10,12 +10,13 @@
  * What is emitted by SAY_... is alone in its batch and urgent; nothing is done at the server before
  * it is durable. STREAM is stream.c.
  */
-#include "postgres.h"
+#include "snap.h"
 
 #include "cdc/clock.h"
 #include "cdc/crash.h"
 #include "cdc/log.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,11 @@ static const struct cdc_option options[] = {
      .max = 3600000000,
      .doc = "How often the server is told where we are at least; never less than three times per "
             "wal_sender_timeout."},
+    {.name = "max_lag",
+     .type = CDC_OPT_SIZE,
+     .doc = "When the server keeps more of its log than this because of the pipeline, that is "
+            "logged and /readyz fails, before the server's disk suffers. Default: no bound. Below "
+            "max_slot_wal_keep_size, if that is set."},
     {.name = "max_row_bytes",
      .type = CDC_OPT_SIZE,
      .dflt = "256MiB",
@@ -75,6 +81,13 @@ static const struct cdc_option options[] = {
      .doc =
          "A larger row, as it comes from the server, is refused. Rows take up to three times their "
          "size in memory."},
+    {.name = "copy_split",
+     .type = CDC_OPT_CHOICE,
+     .choices = "auto|key|ctid",
+     .dflt = "auto",
+     .doc = "How tables are cut into ranges by the copy at the start: `key` ranges survive a "
+            "restart, `ctid` ranges follow the heap. `auto`: by key above 1 GiB if the key follows "
+            "the heap, else by ctid."},
     {.name = NULL}};
 
 static struct pgs_source *self(struct cdc_source *src)
@@ -96,10 +109,12 @@ static void pgs_close(struct cdc_source *base)
         PQfreeCancel(cancel);
     }
     PQfinish(src->wal);
+    PQfinish(src->holder.conn);
     pgs_rels_done(src);
     cdc_table_unref(src->messages);
     pgs_server_done(&src->srv);
     cdc_map_done(&src->known);
+    pthread_mutex_destroy(&src->known_lock);
     if (src->wake_fd >= 0)
         close(src->wake_fd);
     free(src->room);
@@ -180,6 +195,7 @@ static int pgs_open(const struct cdc_config *cfg, const struct cdc_map *checkpoi
         return cdc_fail_oom(err);
     src->base.ops = &cdc_source_postgres;
     cdc_map_init(&src->known);
+    pthread_mutex_init(&src->known_lock, NULL);
     src->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     src->room = malloc(sizeof *src->room);
     int rc =
@@ -337,6 +353,40 @@ static int pgs_ack(struct cdc_source *base, struct cdc_slice committed, struct c
     return pgs_stream_status(src, false, err);
 }
 
+/* Before any transaction: right below what comes, and of none, not even an empty one. */
+static int pgs_last(struct cdc_source *base, struct cdc_tx *ret, struct cdc_error *err)
+{
+    struct pgs_source *src = self(base);
+    struct pgs_done *done = &src->done;
+    char place[CDC_PLACE_LEN + 1];
+    if (src->head.kind == PGS_POS_NONE)
+        return cdc_fail(err, CDC_FATAL, "postgres", "the stream has no beginning yet");
+    uint64_t at = done->commit;
+    if (at == 0 && src->head.kind == PGS_POS_TX) { /* of the session before */
+        at = done->commit = src->head.commit;
+        done->commit_us = src->head.commit_us;
+        done->xid = src->head.xid;
+    } else if (at == 0) {
+        at = src->head.commit - 1;
+    }
+    snprintf(place, sizeof place, "%024" PRIx64, at);
+    snprintf(done->id, sizeof done->id, "%" PRIu32, done->xid);
+    if (done->commit == 0)
+        done->id[0] = 0;
+    *ret = (struct cdc_tx){.id = cdc_slice_str(done->id), .commit_us = done->commit_us};
+    memcpy(ret->place, place, CDC_PLACE_LEN);
+    return CDC_OK;
+}
+
+static void pgs_copied(struct cdc_source *base)
+{
+    struct pgs_source *src = self(base);
+    if (src->holder.conn)
+        cdc_log(CDC_LOG_INFO, "postgres: the snapshot of the start is given up");
+    PQfinish(src->holder.conn);
+    src->holder.conn = NULL;
+}
+
 static void pgs_wake(struct cdc_source *base)
 {
     uint64_t one = 1;
@@ -353,9 +403,13 @@ const struct cdc_source_ops cdc_source_postgres = {
     .poll = pgs_poll,
     .keepalive = pgs_keepalive,
     .ack = pgs_ack,
+    .look = pgs_look,
     .drop = pgs_drop,
     .propose = pgs_propose,
     .wake = pgs_wake,
     .close = pgs_close,
     .view = &pgs_view,
+    .snap = &pgs_snap,
+    .last = pgs_last,
+    .copied = pgs_copied,
 };

@@ -12,11 +12,13 @@
  *   messages.c     logical messages -> changes of a table of their own
  *   relation.c     relation messages -> cdc_table
  *   coltype.c      the type of a column: built in, or from the catalogue
+ *   look.c         the server's log and our slot, for metrics and source.max_lag
  *   reread.c       values the stream did not send after a key change
  *   view*.c        the tables at one place: temporary slot, exported snapshot, cursors (view.h)
+ *   snap*.c        copying tables beside the stream (snap.h)
  *   decode.c types.c arrays.c hstore.c position.c   pure: bytes and text
  *
- * Threads: all of it runs on the source thread but pgs_wake, which writes an eventfd.
+ * Threads: all of it runs on the source thread but pgs_wake, which writes an eventfd, and snap*.c.
  */
 #ifndef PGS_POSTGRES_H
 #define PGS_POSTGRES_H
@@ -27,6 +29,7 @@
 #include "types.h"
 
 #include <libpq-fe.h>
+#include <pthread.h>
 
 #define PGS_CLEAR __attribute__((cleanup(pgs_clear)))
 void pgs_clear(PGresult **res);
@@ -52,7 +55,8 @@ struct pgs_server {
     PQconninfoOption *url; /* owned */
     PGconn *sql;           /* owned; NULL while closed */
     int64_t sql_used_us;
-    int version; /* of the server, once connected: 150020 */
+    int64_t connect_us; /* how long a connection may take; 0: 10 s */
+    int version;        /* of the server, once connected: 150020 */
     char database[64];
 };
 
@@ -137,11 +141,31 @@ struct pgs_tx {
     struct cdc_tx *out; /* in the current batch's arena, or NULL */
 };
 
+/*
+ * The session that holds the snapshot at which the slot begins, for CDC_LOOK_START. Name and place
+ * are constant from the first position on; once the session has gone, the name is no snapshot's.
+ */
+struct pgs_holder {
+    PGconn *conn;
+    char name[72]; /* "": there is none */
+    char place[CDC_PLACE_LEN + 1];
+};
+
+struct pgs_done {
+    uint64_t commit; /* 0: none yet */
+    int64_t commit_us;
+    uint32_t xid;
+    char id[16]; /* the same as text, lent by `last` */
+};
+
 struct pgs_source {
     struct cdc_source base;
     struct pgs_server srv;
     struct pgs_ident ident;
     struct cdc_map known; /* table/..., incarnation of the checkpoint, and versions made since */
+    pthread_mutex_t known_lock; /* those who copy look at it too */
+    struct pgs_holder holder;
+    struct pgs_done done; /* the last transaction that was handed over */
     PGconn *wal;
     int wake_fd;
     enum pgs_phase phase, then;
@@ -159,6 +183,7 @@ struct pgs_source {
     struct pgs_typename *typenames;
     struct pgs_room *room;
     int64_t reread_off_us;      /* no rereading before */
+    int64_t look_off_us;        /* no looking before */
     struct cdc_table *messages; /* of logical messages; NULL: none has come */
     int64_t seen_us;            /* commit time of the last transaction that began; 0: none */
 
@@ -214,7 +239,8 @@ CDC_CHECK int pgs_slot_drop(struct pgs_server *srv, struct cdc_error *err);
 /* Sends CREATE_REPLICATION_SLOT; pgs_slot_created asks for its outcome (CDC_AGAIN: not yet). */
 CDC_CHECK int pgs_slot_create(struct pgs_source *src, struct cdc_error *err);
 CDC_CHECK int pgs_slot_created(struct pgs_source *src, uint64_t *ret, struct cdc_error *err);
-/* Logs which session the creation waits for. */
+/* Which session the creation waits for; and the same into the log. */
+void pgs_slot_holder(struct pgs_source *src, char *ret, size_t size);
 void pgs_slot_blame(struct pgs_source *src);
 /* {"type","systemid","timeline","database","slot","publication"} */
 CDC_CHECK int pgs_fingerprint(const struct pgs_source *src, struct cdc_buf *ret);
@@ -327,6 +353,9 @@ struct pgs_typing {
 /* Sets type, kind, item, bits, precision, scale, type_id, type_mod; ret->name is set. */
 CDC_CHECK int pgs_type_of(const struct pgs_typing *typing, const struct pgs_row_column *from,
                           struct cdc_column *ret, struct cdc_error *err);
+
+/* look.c */
+int pgs_look(struct cdc_source *src, struct cdc_source_status *ret, struct cdc_error *err);
 
 /* reread.c */
 /* Fills after's UNCHANGED values if the row can be read as the stream shows it; else leaves them.

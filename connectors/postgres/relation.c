@@ -245,11 +245,13 @@ static int find_known(struct build *bld, struct cdc_error *err)
     struct cdc_buf key = CDC_BUF(4096);
     cdc_buf_printf(&key, "table/%s.%s", bld->schema, bld->msg->relation.name);
     const char *text = cdc_buf_cstr(&key);
+    pthread_mutex_lock(&bld->src->known_lock);
     struct cdc_slice json = text ? cdc_map_get(&bld->src->known, text) : cdc_slice_of(NULL, 0);
     int rc = CDC_OK;
     if (json.p)
         rc = cdc_table_from_state(bld->src->srv.database, bld->schema, bld->msg->relation.name,
                                   json, bld->rule, &bld->prior, err);
+    pthread_mutex_unlock(&bld->src->known_lock);
     cdc_buf_done(&key);
     return rc;
 }
@@ -259,8 +261,10 @@ static int remember(struct build *bld, const struct cdc_table *tab, struct cdc_e
     struct cdc_buf key = CDC_BUF(4096), json = CDC_BUF((size_t)16 << 20);
     cdc_buf_printf(&key, "table/%s.%s", tab->schema, tab->name);
     int rc = cdc_table_state(tab, &json);
+    pthread_mutex_lock(&bld->src->known_lock);
     if (rc == CDC_OK && !key.failed)
         rc = cdc_map_put(&bld->src->known, cdc_buf_slice(&key), cdc_buf_slice(&json));
+    pthread_mutex_unlock(&bld->src->known_lock);
     cdc_buf_done(&key);
     cdc_buf_done(&json);
     return rc == CDC_OK ? CDC_OK : cdc_fail_oom(err);

@@ -15,7 +15,7 @@
  * without blocking and without lock_timeout: a timeout would start the wait anew, and a server that
  * always has some transaction of a second open would never come to an end.
  */
-#include "postgres.h"
+#include "snap.h"
 
 #include "cdc/crash.h"
 #include "cdc/log.h"
@@ -310,8 +310,12 @@ int pgs_slot_drop(struct pgs_server *srv, struct cdc_error *err)
 int pgs_slot_create(struct pgs_source *src, struct cdc_error *err)
 {
     char sql[256];
+    bool copy = pgs_copy_wanted(src->srv.cfg);
+    const char *plain = copy ? "EXPORT_SNAPSHOT" : "NOEXPORT_SNAPSHOT";
+    const char *failover =
+        copy ? "(SNAPSHOT 'export', FAILOVER)" : "(SNAPSHOT 'nothing', FAILOVER)";
     snprintf(sql, sizeof sql, "CREATE_REPLICATION_SLOT \"%s\" LOGICAL pgoutput %s", src->srv.slot,
-             src->srv.failover ? "(SNAPSHOT 'nothing', FAILOVER)" : "NOEXPORT_SNAPSHOT");
+             src->srv.failover ? failover : plain);
     return PQsendQuery(src->wal, sql) ? CDC_OK : pgs_fail(src->wal, NULL, NULL, err);
 }
 
@@ -329,10 +333,11 @@ int pgs_slot_created(struct pgs_source *src, uint64_t *ret, struct cdc_error *er
     for (PGresult *more; (more = PQgetResult(src->wal)) != NULL;)
         PQclear(more);
     CDC_POINT("postgres.slot_made");
-    return CDC_OK;
+    /* The snapshot ends with the next command on this connection. */
+    return PQgetisnull(res, 0, 2) ? CDC_OK : pgs_start_hold(src, PQgetvalue(res, 0, 2), *ret, err);
 }
 
-void pgs_slot_blame(struct pgs_source *src)
+void pgs_slot_holder(struct pgs_source *src, char *ret, size_t size)
 {
     char pid[16];
     const char *args[] = {pid, NULL};
@@ -347,12 +352,23 @@ void pgs_slot_blame(struct pgs_source *src)
                   "WHERE w.locktype = 'transactionid' AND NOT w.granted AND w.pid = $1::int",
                   args, &res, NULL);
     if (rc == CDC_OK && PQntuples(res) > 0)
-        cdc_log(CDC_LOG_WARN,
-                "postgres: making slot %s waits for the open transaction of session %s (user %s, "
-                "database %s, application \"%s\", %s, open for %s)",
-                src->srv.slot, PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2),
-                PQgetvalue(res, 0, 3), PQgetvalue(res, 0, 4), PQgetvalue(res, 0, 5));
+        snprintf(ret, size,
+                 "the open transaction of session %s (user %s, database %s, application \"%s\", "
+                 "%s, open for %s)",
+                 PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2),
+                 PQgetvalue(res, 0, 3), PQgetvalue(res, 0, 4), PQgetvalue(res, 0, 5));
+    else if (src->ident.standby)
+        snprintf(
+            ret, size,
+            "the primary's next note of running transactions (SELECT pg_log_standby_snapshot() "
+            "there writes one)");
     else
-        cdc_log(CDC_LOG_WARN, "postgres: making slot %s waits for open transactions",
-                src->srv.slot);
+        snprintf(ret, size, "open transactions");
+}
+
+void pgs_slot_blame(struct pgs_source *src)
+{
+    char who[512];
+    pgs_slot_holder(src, who, sizeof who);
+    cdc_log(CDC_LOG_WARN, "postgres: making slot %s waits for %s", src->srv.slot, who);
 }

@@ -43,7 +43,7 @@
 #define STOP_US     5000000
 #define PING_US     2000000
 #define WATCH_US    60000000
-#define SQL_IDLE_US 10000000
+#define SQL_IDLE_US 15000000 /* longer than from one look at the log to the next */
 #define NOTICE_US   60000000
 #define START_TRIES 10
 

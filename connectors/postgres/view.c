@@ -1,12 +1,10 @@
 /*
  * view.c - the tables as they were at exactly one place (cdc/view.h): opening and closing.
  *
- *   look      which tables are captured, their columns, and the *shape* of each: the files it lies
- *             in, its partitions, its columns. No lock is taken.
- *   slot      CREATE_REPLICATION_SLOT TEMPORARY ... EXPORT_SNAPSHOT on a walsender gives a snapshot
- *             and a consistent point P. The snapshot contains exactly the transactions whose commit
- *             LSN is smaller than P (facts 5.2: every comparison of LSNs with an ordinary snapshot
- *             loses rows).
+ *   look      which tables are captured, their columns, and the *shape* of each (snap_table.c). No
+ *             lock is taken.
+ *   slot      a temporary one gives a snapshot that contains exactly the transactions whose commit
+ *             LSN is smaller than a point P (snap_session.c).
  *   snapshot  an ordinary session imports it into a REPEATABLE READ transaction. The walsender
  *             ends, and with it the slot: no log is held back, only old row versions (xmin).
  *   tables    one after the other: LOCK IN ACCESS SHARE, compare the shape, read by a cursor;
@@ -20,24 +18,10 @@
  */
 #include "view.h"
 
-#include "cdc/clock.h"
-#include "cdc/log.h"
-
 #include <inttypes.h>
 #include <jansson.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
-
-#define SLICE_US       1000000
-#define BLAME_FIRST_US 3000000
-#define BLAME_US       30000000
-
-int pgs_view_stop_fail(struct cdc_error *err)
-{
-    return cdc_fail(err, CDC_OPERATOR, "postgres", "stopped by a signal");
-}
 
 static int known_server(const struct pgs_view *view, const struct cdc_map *checkpoint,
                         uint32_t *ret_timeline, struct cdc_error *err)
@@ -90,122 +74,26 @@ static int view_covers(const struct cdc_view *base, const struct cdc_map *checkp
 
 /* ---- slot and snapshot ---- */
 
-/* The next result of a session; NULL with CDC_OK: no more. Waits, and hears a stop. */
-int pgs_view_result(struct pgs_view *view, PGconn *conn, PGresult **ret, struct cdc_error *err)
-{
-    while (PQisBusy(conn)) {
-        if (pgs_view_stopped(view))
-            return pgs_view_stop_fail(err);
-        pgs_wait(&view->src, PQsocket(conn), POLLIN, cdc_mono_us() + SLICE_US);
-        if (!PQconsumeInput(conn))
-            return pgs_fail(conn, NULL, NULL, err);
-    }
-    *ret = PQgetResult(conn);
-    return CDC_OK;
-}
-
-static int slot_late(struct cdc_error *err)
-{
-    return cdc_fail(err, CDC_RETRY, "postgres",
-                    "transactions that were open on the server (in any database) did not end in "
-                    "time, and a snapshot at a known place waits for them; end them, or give a "
-                    "longer --timeout");
-}
-
-/* Waits for the slot as long as it may take, and says now and then for whom. */
-static int slot_wait(struct pgs_view *view, int64_t deadline_us, struct cdc_error *err)
-{
-    struct pgs_source *src = &view->src;
-    for (int64_t blame_us = cdc_mono_us() + BLAME_FIRST_US; PQisBusy(src->wal);) {
-        if (pgs_view_stopped(view) || cdc_mono_us() >= deadline_us)
-            return pgs_view_stopped(view) ? pgs_view_stop_fail(err) : slot_late(err);
-        if (cdc_mono_us() >= blame_us) {
-            blame_us = cdc_mono_us() + BLAME_US;
-            pgs_slot_blame(src);
-        }
-        pgs_wait(src, PQsocket(src->wal), POLLIN, deadline_us);
-        if (!PQconsumeInput(src->wal))
-            return pgs_fail(src->wal, NULL, NULL, err);
-    }
-    return CDC_OK;
-}
-
-/* Makes the temporary slot; *ret holds the consistent point and the snapshot's name. */
-static int slot_make(struct pgs_view *view, int64_t deadline_us, PGresult **ret,
-                     struct cdc_error *err)
-{
-    struct pgs_source *src = &view->src;
-    uint32_t random = 0;
-    char sql[160];
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        random = (uint32_t)cdc_now_us();
-    snprintf(src->srv.slot, sizeof src->srv.slot, "sidestream_%.41s_v%08" PRIx32,
-             src->srv.cfg->name, random);
-    snprintf(sql, sizeof sql,
-             "CREATE_REPLICATION_SLOT \"%s\" TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT",
-             src->srv.slot);
-    if (!PQsendQuery(src->wal, sql))
-        return pgs_fail(src->wal, NULL, NULL, err);
-    if (slot_wait(view, deadline_us, err) < 0)
-        return CDC_FAIL;
-    PGresult *res = PQgetResult(src->wal);
-    if (PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1 &&
-        pgs_lsn_parse(PQgetvalue(res, 0, 1), &view->point) == CDC_OK) {
-        *ret = res;
-        return CDC_OK;
-    }
-    int rc = pgs_fail(src->wal, res, NULL, err);
-    PQclear(res);
-    return rc;
-}
-
-/* A statement in the session of the snapshot. CDC_AGAIN: the table is locked, or gone. */
-int pgs_view_run(struct pgs_view *view, const char *sql, PGresult **ret, struct cdc_error *err)
-{
-    PGresult *res = NULL;
-    if (!sql)
-        return cdc_fail_oom(err);
-    if (!PQsendQuery(view->snap, sql))
-        return pgs_fail(view->snap, NULL, NULL, err);
-    if (pgs_view_result(view, view->snap, &res, err) < 0)
-        return CDC_FAIL;
-    ExecStatusType status = PQresultStatus(res);
-    int rc = CDC_OK;
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        rc = pgs_fail(view->snap, res, NULL, err);
-    if (rc < 0 && (pgs_state_is(res, "55P03") || pgs_state_is(res, "42P01")))
-        rc = CDC_AGAIN;
-    PGresult *more = NULL;
-    while (pgs_view_result(view, view->snap, &more, NULL) == CDC_OK && more)
-        PQclear(more);
-    if (rc == CDC_OK && ret)
-        *ret = res;
-    else
-        PQclear(res);
-    return rc;
-}
-
-static int import(struct pgs_view *view, const char *snapshot, struct cdc_error *err)
+static int import(struct pgs_view *view, const struct pgs_exported *from, struct cdc_error *err)
 {
     char set[128];
-    if (snapshot[strspn(snapshot, "0123456789ABCDEFabcdef-")] || strlen(snapshot) > 64)
-        return cdc_fail(err, CDC_FATAL, "postgres", "the exported snapshot has an odd name");
-    snprintf(set, sizeof set, "SET TRANSACTION SNAPSHOT '%s'", snapshot);
+    snprintf(set, sizeof set, "SET TRANSACTION SNAPSHOT '%s'", from->name);
     const char *steps[] = {"SET lock_timeout = '2s'",
                            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
                            set,
                            "SET LOCAL row_security = off",
                            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
                            "SAVEPOINT tables"};
-    if (pgs_connect(&view->src.srv, false, &view->snap, err) < 0)
+    if (pgs_connect(&view->src.srv, false, &view->ses.conn, err) < 0)
         return CDC_FAIL;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         PGS_CLEAR PGresult *res = NULL;
-        if (pgs_view_run(view, steps[i], &res, err) != CDC_OK)
+        if (pgs_session_run(&view->ses, steps[i], NULL, &res, err) != CDC_OK)
             return CDC_FAIL;
         if (PQnfields(res) == 1)
             view->tx.commit_us = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
     }
+    view->point = from->point;
     return CDC_OK;
 }
 
@@ -222,13 +110,14 @@ static void set_place(struct pgs_view *view)
 static int make(struct pgs_view *view, const struct cdc_view_options *opt, struct cdc_error *err)
 {
     struct pgs_source *src = &view->src;
-    PGS_CLEAR PGresult *slot = NULL;
+    struct pgs_exported slot;
     uint32_t timeline;
     if (pgs_connect(&src->srv, true, &src->wal, err) < 0 ||
         pgs_identify(src->wal, &src->ident, err) < 0 ||
         known_server(view, opt->checkpoint, &timeline, err) < 0 ||
-        pgs_view_look(view, opt, err) < 0 || slot_make(view, opt->deadline_us, &slot, err) < 0 ||
-        import(view, PQgetvalue(slot, 0, 2), err) < 0)
+        pgs_view_look(view, opt, err) < 0 ||
+        pgs_slot_export(&view->ses, opt->deadline_us, &slot, err) != CDC_OK ||
+        import(view, &slot, err) < 0)
         return CDC_FAIL;
     PQfinish(src->wal); /* the slot goes with it, the imported snapshot stays */
     src->wal = NULL;
@@ -236,31 +125,21 @@ static int make(struct pgs_view *view, const struct cdc_view_options *opt, struc
     return CDC_OK;
 }
 
-static void cancel(PGconn *conn)
-{
-    char text[256];
-    PGcancel *what = conn && PQtransactionStatus(conn) == PQTRANS_ACTIVE ? PQgetCancel(conn) : NULL;
-    if (what && !PQcancel(what, text, sizeof text))
-        cdc_log(CDC_LOG_DEBUG, "postgres: a statement could not be cancelled");
-    PQfreeCancel(what);
-}
-
 static void view_close(struct cdc_view *base)
 {
     struct pgs_view *view = (struct pgs_view *)base;
-    cancel(view->src.wal);
-    cancel(view->snap);
+    pgs_session_cancel(view->src.wal);
+    pgs_session_cancel(view->ses.conn);
     PQfinish(view->src.wal);
-    PQfinish(view->snap);
-    for (size_t i = 0; i < view->n_items; i++) {
-        free(view->items[i].shape);
-        free(view->items[i].filter);
-    }
+    PQfinish(view->ses.conn);
+    for (size_t i = 0; i < view->n_items; i++)
+        pgs_seen_done(&view->items[i]);
     free(view->items);
     free(view->base.tables);
     pgs_rels_done(&view->src);
     pgs_server_done(&view->src.srv);
     cdc_map_done(&view->src.known);
+    pthread_mutex_destroy(&view->src.known_lock);
     free(view->src.room);
     free(view);
 }
@@ -272,8 +151,10 @@ static int view_open(const struct cdc_config *cfg, const struct cdc_view_options
     if (!view)
         return cdc_fail_oom(err);
     view->base.ops = &pgs_view;
-    view->stop = opt->stop;
+    view->ses.src = &view->src;
+    view->ses.signalled = opt->stop;
     view->src.wake_fd = -1;
+    pthread_mutex_init(&view->src.known_lock, NULL);
     cdc_map_init(&view->src.known);
     view->src.room = malloc(sizeof *view->src.room);
     int rc = view->src.room && cdc_map_merge(&view->src.known, opt->checkpoint) == CDC_OK

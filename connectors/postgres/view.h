@@ -5,31 +5,24 @@
  *   view_tables.c  which tables there are, their columns and shapes
  *   view_rows.c    reading one table after the other
  *
- * Threads: one. Everything is the view's own but `stop`.
+ * What it shares with copying is in snap_session.c and snap_table.c. Threads: one. Everything is
+ * the view's own but what ses.signalled points to.
  */
 #ifndef PGS_VIEW_H
 #define PGS_VIEW_H
 
 #include "cdc/view.h"
-#include "postgres.h"
-
-struct pgs_view_table {
-    const struct pgs_rel *rel;
-    char *shape;  /* see view.c */
-    char *filter; /* the publication's row filter, or NULL */
-    bool partitioned;
-};
+#include "snap.h"
 
 struct pgs_view {
     struct cdc_view base;
-    struct pgs_source src; /* the server, known tables, relations; it never streams */
-    PGconn *snap;          /* the session that holds the snapshot */
-    uint64_t point;        /* contained: transactions with a smaller commit LSN */
+    struct pgs_source src;  /* the server, known tables, relations; it never streams */
+    struct pgs_session ses; /* that holds the snapshot */
+    uint64_t point;         /* contained: transactions with a smaller commit LSN */
     char at[32];
-    struct cdc_tx tx;             /* of all rows */
-    struct pgs_view_table *items; /* as base.tables; room for n_items */
+    struct cdc_tx tx;       /* of all rows */
+    struct pgs_seen *items; /* as base.tables; room for n_items */
     size_t n_items;
-    const volatile sig_atomic_t *stop;
 
     bool begun; /* a table is being read: locked, its cursor open */
     bool fetching, over;
@@ -37,25 +30,11 @@ struct pgs_view {
     int64_t look_us;          /* when the lock queue is to be looked at again */
 };
 
-/* view.c */
-static inline bool pgs_view_stopped(const struct pgs_view *view)
-{
-    return view->stop && *view->stop;
-}
-int pgs_view_stop_fail(struct cdc_error *err);
-/* The next result of a session; NULL with CDC_OK: no more. Waits, and hears a stop. */
-CDC_CHECK int pgs_view_result(struct pgs_view *view, PGconn *conn, PGresult **ret,
-                              struct cdc_error *err);
-/* A statement in the snapshot's session. CDC_AGAIN: the table is locked, or gone. ret: or NULL. */
-CDC_CHECK int pgs_view_run(struct pgs_view *view, const char *sql, PGresult **ret,
-                           struct cdc_error *err);
-
 /* view_tables.c */
 CDC_CHECK int pgs_view_look(struct pgs_view *view, const struct cdc_view_options *opt,
                             struct cdc_error *err);
-/* The shape as it is now, to be freed; *ret NULL: there is no such table any more. */
-CDC_CHECK int pgs_view_shape(struct pgs_view *view, const char *schema, const char *name,
-                             char **ret, struct cdc_error *err);
+/* The publication that a table of the view belongs to. */
+struct pgs_which pgs_view_which(const struct pgs_view *view, const struct cdc_table *tab);
 
 /* view_rows.c: as cdc_view_ops */
 int pgs_view_begin(struct cdc_view *view, size_t table, struct cdc_error *err);

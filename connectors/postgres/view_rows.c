@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOOK_US 1000000
-
 static int given_up(const struct cdc_table *tab, const char *why, struct cdc_error *err)
 {
     char name[128];
@@ -21,8 +19,9 @@ static int given_up(const struct cdc_table *tab, const char *why, struct cdc_err
 static int same_shape(struct pgs_view *view, size_t table, struct cdc_error *err)
 {
     const struct cdc_table *tab = view->base.tables[table];
+    struct pgs_which which = pgs_view_which(view, tab);
     char *shape = NULL;
-    if (pgs_view_shape(view, tab->schema, tab->name, &shape, err) < 0)
+    if (pgs_shape_now(&view->src, &which, &shape, err) < 0)
         return CDC_FAIL;
     bool same = shape && strcmp(shape, view->items[table].shape) == 0;
     free(shape);
@@ -31,7 +30,7 @@ static int same_shape(struct pgs_view *view, size_t table, struct cdc_error *err
                            err);
 }
 
-static void put_cursor(const struct cdc_table *tab, const struct pgs_view_table *item,
+static void put_cursor(const struct cdc_table *tab, const struct pgs_seen *item,
                        struct cdc_buf *sql)
 {
     cdc_buf_str(sql, "DECLARE rows NO SCROLL CURSOR FOR ");
@@ -53,7 +52,7 @@ static int begin_table(struct pgs_view *view, size_t table, struct cdc_error *er
     cdc_buf_str(&sql, "LOCK TABLE ");
     pgs_table_put(&sql, tab->schema, tab->name);
     cdc_buf_str(&sql, " IN ACCESS SHARE MODE");
-    int rc = pgs_view_run(view, cdc_buf_cstr(&sql), NULL, err);
+    int rc = pgs_session_run(&view->ses, cdc_buf_cstr(&sql), NULL, NULL, err);
     if (rc == CDC_AGAIN)
         rc = given_up(tab, "the table is locked by somebody who alters it, or gone", err);
     if (rc == CDC_OK)
@@ -61,7 +60,7 @@ static int begin_table(struct pgs_view *view, size_t table, struct cdc_error *er
     cdc_buf_reset(&sql);
     put_cursor(tab, &view->items[table], &sql);
     if (rc == CDC_OK)
-        rc = pgs_view_run(view, cdc_buf_cstr(&sql), NULL, err);
+        rc = pgs_session_run(&view->ses, cdc_buf_cstr(&sql), NULL, NULL, err);
     cdc_buf_done(&sql);
     return rc;
 }
@@ -71,15 +70,16 @@ static int end_table(struct pgs_view *view, struct cdc_error *err)
 {
     PGresult *res = NULL;
     while (view->fetching) {
-        if (pgs_view_result(view, view->snap, &res, err) < 0)
+        if (pgs_session_result(&view->ses, view->ses.conn, &res, err) < 0)
             return CDC_FAIL;
         view->fetching = res != NULL;
         PQclear(res);
     }
     view->begun = false;
     view->over = true;
-    return pgs_view_run(view, "ROLLBACK TO SAVEPOINT tables", NULL, err) == CDC_OK ? CDC_OK
-                                                                                   : CDC_FAIL;
+    return pgs_session_run(&view->ses, "ROLLBACK TO SAVEPOINT tables", NULL, NULL, err) == CDC_OK
+               ? CDC_OK
+               : CDC_FAIL;
 }
 
 int pgs_view_begin(struct cdc_view *base, size_t table, struct cdc_error *err)
@@ -90,7 +90,7 @@ int pgs_view_begin(struct cdc_view *base, size_t table, struct cdc_error *err)
     view->begun = true;
     view->table = table;
     view->over = false;
-    view->look_us = cdc_mono_us() + LOOK_US;
+    view->look_us = cdc_mono_us() + PGS_LOOK_US;
     int rc = begin_table(view, table, err);
     if (rc == CDC_AGAIN && end_table(view, err) < 0)
         return CDC_FAIL;
@@ -100,25 +100,13 @@ int pgs_view_begin(struct cdc_view *base, size_t table, struct cdc_error *err)
 /* Does anybody wait for a lock because of us? */
 static int in_the_way(struct pgs_view *view, struct cdc_error *err)
 {
-    const struct pgs_view_table *item = &view->items[view->table];
-    char oid[16], pid[16];
-    const char *args[] = {oid, pid, NULL};
-    PGS_CLEAR PGresult *res = NULL;
     if (cdc_mono_us() < view->look_us)
         return CDC_OK;
-    snprintf(oid, sizeof oid, "%u", item->rel->oid);
-    snprintf(pid, sizeof pid, "%d", PQbackendPID(view->snap));
-    if (pgs_query(&view->src.srv,
-                  "SELECT 1 FROM pg_locks w WHERE NOT w.granted AND w.locktype = 'relation'"
-                  " AND w.database = (SELECT oid FROM pg_database WHERE datname ="
-                  " current_database()) AND (w.relation = $1::oid OR w.relation IN"
-                  " (SELECT relid FROM pg_partition_tree($1::oid)))"
-                  " AND $2::int = ANY (pg_blocking_pids(w.pid)) LIMIT 1",
-                  args, &res, err) < 0)
-        return CDC_FAIL;
-    view->look_us = cdc_mono_us() + LOOK_US;
-    if (PQntuples(res) == 0)
-        return CDC_OK;
+    int rc = pgs_in_the_way(&view->src, view->items[view->table].rel->oid,
+                            PQbackendPID(view->ses.conn), err);
+    view->look_us = cdc_mono_us() + PGS_LOOK_US;
+    if (rc != CDC_AGAIN)
+        return rc;
     return end_table(view, err) < 0
                ? CDC_FAIL
                : given_up(view->base.tables[view->table],
@@ -134,8 +122,8 @@ static int fetch(struct pgs_view *view, size_t max_rows, struct cdc_error *err)
     if (rc != CDC_OK)
         return rc;
     snprintf(sql, sizeof sql, "FETCH FORWARD %zu FROM rows", max_rows);
-    if (!PQsendQuery(view->snap, sql) || !PQsetSingleRowMode(view->snap))
-        return pgs_fail(view->snap, NULL, NULL, err);
+    if (!PQsendQuery(view->ses.conn, sql) || !PQsetSingleRowMode(view->ses.conn))
+        return pgs_fail(view->ses.conn, NULL, NULL, err);
     view->fetching = true;
     view->asked = max_rows;
     view->got = 0;
@@ -203,7 +191,7 @@ static int take(struct pgs_view *view, const PGresult *res, struct cdc_batch *ba
     if (PQresultStatus(res) == PGRES_TUPLES_OK)
         return CDC_OK;
     if (PQresultStatus(res) != PGRES_SINGLE_TUPLE)
-        return pgs_fail(view->snap, res, NULL, err);
+        return pgs_fail(view->ses.conn, res, NULL, err);
     view->got++;
     return add_row(view, res, batch, err);
 }
@@ -225,7 +213,8 @@ int pgs_view_read(struct cdc_view *base, size_t max_rows, struct cdc_batch *batc
         int rc = view->fetching ? CDC_OK : fetch(view, max_rows, err);
         if (rc != CDC_OK)
             return rc;
-        if (pgs_view_result(view, view->snap, &res, err) < 0 || take(view, res, batch, err) < 0)
+        if (pgs_session_result(&view->ses, view->ses.conn, &res, err) < 0 ||
+            take(view, res, batch, err) < 0)
             return CDC_FAIL;
     }
     return CDC_OK;

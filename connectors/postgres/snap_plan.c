@@ -1,0 +1,354 @@
+/*
+ * snap_plan.c - where to cut a table into ranges, and how large it is.
+ *
+ * By key: the key is that of the index by which the stream tells rows apart (the primary key, or
+ * the index of REPLICA IDENTITY USING INDEX), in that index's own order and collation. A bound is
+ * found by walking the index: the n-th key behind the range's beginning, n by the estimated width
+ * of a row. It need not stay in the table, and it is found in the present, outside of any look: it
+ * only has to be a value of the key. An index with a column in descending order cuts nothing.
+ *
+ * By block: only under START, because the same row lies elsewhere in another snapshot. Leaves of a
+ * partitioned table follow one another by oid. Under START a table is cut by key only where that is
+ * as good for the server (1 GiB and more, of a key that follows the heap), because those ranges
+ * survive a restart.
+ */
+#include "snap.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LARGE       ((uint64_t)1 << 30)
+#define FOLLOWS     0.5
+#define ROWS_LEAST  1000
+#define WIDTH_LEAST 32
+#define LEAVES_MOST 64 /* in one range */
+
+/* A question outside of the look; a stop ends it. */
+static int ask(struct pgs_snap *snap, const char *sql, const char *const *args, PGresult **ret,
+               struct cdc_error *err)
+{
+    if (pgs_sql(&snap->src.srv, err) < 0)
+        return CDC_FAIL;
+    struct pgs_session ses = {
+        .src = &snap->src, .conn = snap->src.srv.sql, .stop = snap->base.stop};
+    return pgs_session_run(&ses, sql, args, ret, err) == CDC_OK ? CDC_OK : CDC_FAIL;
+}
+
+/* ---- the key ---- */
+
+enum key_col { K_EXPR, K_TYPE, K_ASCENDING, K_LT, K_EQ, K_GE, K_GT };
+
+#define OPERATOR_OF(strategy)                                                                      \
+    " (SELECT format('OPERATOR(%I.%s)', s.nspname, o.oprname) FROM pg_opclass q JOIN pg_amop m"    \
+    "  ON m.amopfamily = q.opcfamily AND m.amoplefttype = q.opcintype AND m.amoprighttype ="       \
+    "  q.opcintype AND m.amoppurpose = 's' AND m.amopstrategy = " strategy                         \
+    "  JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_namespace s ON s.oid = o.oprnamespace"      \
+    "  WHERE q.oid = k.class)"
+
+static const char key_sql[] =
+    "WITH RECURSIVE k AS (SELECT g.n, a.attname, a.attcollation, a.atttypid,"
+    "  i.indclass[g.n] AS class, i.indcollation[g.n] AS coll, i.indoption[g.n] AS option"
+    "  FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.indisvalid AND CASE"
+    "   c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END"
+    "  CROSS JOIN LATERAL generate_series(0, i.indnkeyatts - 1) g(n)"
+    "  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[g.n]"
+    "  WHERE c.oid = $1::oid),"
+    " b AS (SELECT k.n, t.oid, t.typtype, t.typbasetype FROM k JOIN pg_type t ON t.oid = k.atttypid"
+    "  UNION ALL SELECT b.n, t.oid, t.typtype, t.typbasetype FROM b JOIN pg_type t"
+    "   ON t.oid = b.typbasetype WHERE b.typtype = 'd') "
+    "SELECT quote_ident(k.attname) || CASE WHEN k.coll NOT IN (0, k.attcollation) THEN"
+    "  (SELECT format(' COLLATE %I.%I', s.nspname, l.collname) FROM pg_collation l"
+    "   JOIN pg_namespace s ON s.oid = l.collnamespace WHERE l.oid = k.coll) ELSE '' END,"
+    " format_type(b.oid, -1), k.option & 1 = 0," OPERATOR_OF("1") "," OPERATOR_OF(
+        "3") "," OPERATOR_OF("4") "," OPERATOR_OF("5") " FROM k JOIN b ON b.n = k.n AND b.typtype "
+                                                       "<> 'd' ORDER BY k.n";
+
+static bool usable(const PGresult *res)
+{
+    int n = PQntuples(res);
+    for (int i = 0; i < n; i++) {
+        if (PQgetvalue(res, i, K_ASCENDING)[0] != 't')
+            return false;
+        for (int k = K_LT; k <= K_GT; k++)
+            if (PQgetisnull(res, i, k))
+                return false;
+    }
+    return n > 0;
+}
+
+static bool plain(const PGresult *res)
+{
+    for (int i = 0; i < PQntuples(res); i++)
+        if (strcmp(PQgetvalue(res, i, K_LT), "OPERATOR(pg_catalog.<)") != 0 ||
+            strcmp(PQgetvalue(res, i, K_GE), "OPERATOR(pg_catalog.>=)") != 0)
+            return false;
+    return true;
+}
+
+static int look_key(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc_error *err)
+{
+    char oid[16];
+    const char *args[] = {oid, NULL};
+    struct pgs_key *key = &item->key;
+    snprintf(oid, sizeof oid, "%u", item->seen.rel->oid);
+    PQclear(key->res);
+    free(key->cols);
+    *key = (struct pgs_key){.n = 0};
+    if (ask(snap, key_sql, args, &key->res, err) < 0)
+        return CDC_FAIL;
+    if (!usable(key->res))
+        return CDC_OK;
+    uint16_t n = (uint16_t)PQntuples(key->res);
+    key->cols = calloc(n, sizeof *key->cols);
+    if (!key->cols)
+        return cdc_fail_oom(err);
+    for (uint16_t i = 0; i < n; i++)
+        key->cols[i] = (struct pgs_key_column){.expr = PQgetvalue(key->res, i, K_EXPR),
+                                               .type = PQgetvalue(key->res, i, K_TYPE),
+                                               .lt = PQgetvalue(key->res, i, K_LT),
+                                               .eq = PQgetvalue(key->res, i, K_EQ),
+                                               .ge = PQgetvalue(key->res, i, K_GE),
+                                               .gt = PQgetvalue(key->res, i, K_GT)};
+    key->plain = plain(key->res);
+    key->n = n;
+    return CDC_OK;
+}
+
+/* ---- sizes ---- */
+
+#define LEAVES                                                                                     \
+    "(SELECT c.* FROM pg_class c WHERE c.relkind = 'r' AND (c.oid = $1::oid OR c.oid IN (SELECT"   \
+    " relid FROM pg_partition_tree($1::oid))))"
+#define BLOCKS "pg_relation_size(l.oid) / current_setting('block_size')::int"
+
+enum size_col { S_ROWS, S_BYTES, S_BLOCKS, S_READABLE, S_CORRELATION };
+
+static const char size_sql[] =
+    "SELECT coalesce(CASE WHEN bool_and(l.reltuples >= 0 AND (l.relpages > 0 OR " BLOCKS " = 0))"
+    "  THEN sum(CASE WHEN l.relpages > 0 THEN l.reltuples / l.relpages * (" BLOCKS ") ELSE 0 END)"
+    "  END, -1)::bigint, coalesce(sum(pg_table_size(l.oid)), 0)::bigint,"
+    " coalesce(sum(" BLOCKS "), 0)::bigint,"
+    " coalesce(bool_and(has_table_privilege(l.oid, 'SELECT') AND NOT l.relrowsecurity), false),"
+    " (SELECT abs(s.correlation) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "  JOIN pg_index i ON i.indrelid = c.oid AND CASE c.relreplident WHEN 'i' THEN"
+    "   i.indisreplident ELSE i.indisprimary END"
+    "  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
+    "  JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname"
+    "   AND s.attname = a.attname AND NOT s.inherited WHERE c.oid = $1::oid) "
+    "FROM " LEAVES " l";
+
+/* Never analyzed: a look at the first rows. */
+static int sample_width(struct pgs_snap *snap, const struct pgs_snap_table *item, uint64_t *ret,
+                        struct cdc_error *err)
+{
+    struct cdc_buf sql = CDC_BUF(4096);
+    PGS_CLEAR PGresult *res = NULL;
+    cdc_buf_str(&sql, "SELECT coalesce(avg(pg_column_size(t.*)), 0)::bigint FROM (SELECT * FROM ");
+    pgs_table_put(&sql, item->schema, item->name);
+    cdc_buf_str(&sql, " LIMIT 1000) t");
+    const char *text = cdc_buf_cstr(&sql);
+    int rc = text ? ask(snap, text, NULL, &res, err) : cdc_fail_oom(err);
+    if (rc == CDC_OK)
+        *ret = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
+    cdc_buf_done(&sql);
+    return rc;
+}
+
+int pgs_snap_size(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc_error *err)
+{
+    char oid[16];
+    PGS_CLEAR PGresult *res = NULL;
+    if (item->sized)
+        return CDC_OK;
+    if (look_key(snap, item, err) < 0)
+        return CDC_FAIL;
+    const char *args[] = {oid, NULL};
+    snprintf(oid, sizeof oid, "%u", item->seen.rel->oid);
+    if (ask(snap, size_sql, args, &res, err) < 0)
+        return CDC_FAIL;
+    int64_t rows = strtoll(PQgetvalue(res, 0, S_ROWS), NULL, 10);
+    item->bytes = strtoull(PQgetvalue(res, 0, S_BYTES), NULL, 10);
+    item->blocks = (uint32_t)strtoul(PQgetvalue(res, 0, S_BLOCKS), NULL, 10);
+    item->leaves_readable = PQgetvalue(res, 0, S_READABLE)[0] == 't';
+    item->correlation = strtod(PQgetvalue(res, 0, S_CORRELATION), NULL);
+    item->width = rows > 0 ? item->bytes / (uint64_t)rows : 0;
+    if (rows <= 0 && item->blocks > 0 && sample_width(snap, item, &item->width, err) < 0)
+        return CDC_FAIL;
+    if (item->width < WIDTH_LEAST)
+        item->width = WIDTH_LEAST;
+    item->rows = rows > 0 ? (uint64_t)rows : item->blocks > 0 ? item->bytes / item->width : 0;
+    item->sized = true;
+    return CDC_OK;
+}
+
+/* As the option's choices. */
+enum { COPY_AUTO, COPY_KEY, COPY_BLOCK };
+
+enum pgs_split pgs_snap_split(const struct pgs_snap *snap, const struct pgs_snap_table *item)
+{
+    int wanted = cdc_get_choice(snap->src.srv.cfg->source, "copy_split");
+    bool key = item->key.n > 0;
+    bool block = snap->look == PGS_LOOK_START && (!item->seen.partitioned || item->leaves_readable);
+    bool good = item->bytes >= LARGE && (item->seen.partitioned || item->correlation >= FOLLOWS);
+    if (key && (wanted == COPY_KEY || !block || (wanted == COPY_AUTO && good)))
+        return PGS_SPLIT_KEY;
+    return block ? PGS_SPLIT_BLOCK : PGS_SPLIT_WHOLE;
+}
+
+/* ---- plans ---- */
+
+static void put_bound_query(const struct pgs_snap_table *item, const struct cdc_range *rest,
+                            uint64_t rows, struct cdc_buf *sql)
+{
+    const struct pgs_key *key = &item->key;
+    for (uint16_t i = 0; i < key->n; i++)
+        cdc_buf_printf(sql, "%sformat('%%s', %s)", i ? ", " : "SELECT ", key->cols[i].expr);
+    cdc_buf_str(sql, item->seen.partitioned ? " FROM " : " FROM ONLY ");
+    pgs_table_put(sql, item->schema, item->name);
+    cdc_buf_str(sql, " WHERE true");
+    if (rest->from.p) {
+        cdc_buf_str(sql, " AND ");
+        sql->failed |= pgs_bound_sql(key, rest->from, false, sql) != CDC_OK;
+    }
+    if (rest->to.p) {
+        cdc_buf_str(sql, " AND ");
+        sql->failed |= pgs_bound_sql(key, rest->to, true, sql) != CDC_OK;
+    }
+    for (uint16_t i = 0; i < key->n; i++)
+        cdc_buf_printf(sql, "%s%s USING %s", i ? ", " : " ORDER BY ", key->cols[i].expr,
+                       key->cols[i].lt);
+    cdc_buf_printf(sql, " OFFSET %llu LIMIT 1", (unsigned long long)rows);
+}
+
+static int take_bound(const struct pgs_key *key, const PGresult *res, struct cdc_buf *ret,
+                      struct cdc_error *err)
+{
+    const char **texts = calloc(key->n, sizeof *texts);
+    for (uint16_t i = 0; texts && i < key->n; i++)
+        texts[i] = PQgetvalue(res, 0, i);
+    int rc = texts ? pgs_bound_put_key(texts, key->n, ret) : CDC_FAIL;
+    free((void *)(uintptr_t)texts);
+    return rc == CDC_OK ? CDC_OK : cdc_fail_oom(err);
+}
+
+static int not_ours(const struct cdc_table *tab, struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_FATAL, tab->name, "a range of table %s.%s does not fit its key",
+                    tab->schema, tab->name);
+}
+
+/* In a transaction of its own, because the settings are only for it: walk the index, never sort. */
+static int plan_key(struct pgs_snap *snap, const struct pgs_snap_table *item,
+                    const struct cdc_range *rest, size_t max_bytes, struct cdc_buf *ret,
+                    struct cdc_error *err)
+{
+    struct pgs_server *srv = &snap->src.srv;
+    struct cdc_buf sql = CDC_BUF((size_t)16 << 20);
+    PGS_CLEAR PGresult *res = NULL;
+    uint64_t rows = max_bytes / item->width;
+    if (pgs_execute(srv,
+                    "BEGIN READ ONLY; SET LOCAL statement_timeout = '10min'; SET LOCAL "
+                    "lock_timeout = '2s'; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = "
+                    "off; SET LOCAL enable_bitmapscan = off; SET LOCAL "
+                    "max_parallel_workers_per_gather = 0; SET LOCAL jit = off",
+                    err) < 0)
+        return CDC_FAIL;
+    put_bound_query(item, rest, rows < ROWS_LEAST ? ROWS_LEAST : rows, &sql);
+    const char *text = cdc_buf_cstr(&sql);
+    int rc = text ? ask(snap, text, NULL, &res, err) : not_ours(item->tab, err);
+    cdc_buf_done(&sql);
+    if (rc == CDC_OK)
+        rc = PQntuples(res) == 0 ? CDC_END : take_bound(&item->key, res, ret, err);
+    if (pgs_execute(srv, "ROLLBACK", rc < 0 ? NULL : err) < 0)
+        pgs_sql_close(srv);
+    return rc;
+}
+
+int pgs_snap_leaves(struct pgs_snap *snap, const struct pgs_snap_table *item, PGresult **ret,
+                    struct cdc_error *err)
+{
+    char oid[16];
+    const char *args[] = {oid, NULL};
+    snprintf(oid, sizeof oid, "%u", item->seen.rel->oid);
+    return pgs_query(
+        &snap->src.srv,
+        "SELECT l.oid, quote_ident(n.nspname) || '.' || quote_ident(l.relname), " BLOCKS
+        " FROM " LEAVES " l JOIN pg_namespace n ON n.oid = l.relnamespace ORDER BY "
+        "l.oid",
+        args, ret, err);
+}
+
+static uint32_t number_at(const PGresult *res, int row, int col)
+{
+    return (uint32_t)strtoul(PQgetvalue(res, row, col), NULL, 10);
+}
+
+/* Where `blocks` blocks behind *at lie. False: there are not so many. */
+static bool walk(const PGresult *leaves, uint32_t blocks, struct pgs_block *at)
+{
+    int n = PQntuples(leaves), seen = 0;
+    for (int i = 0; i < n; i++) {
+        uint32_t leaf = number_at(leaves, i, 0), size = number_at(leaves, i, 2);
+        if (leaf < at->leaf)
+            continue;
+        uint32_t from = leaf == at->leaf ? at->block : 0;
+        uint32_t left = size > from ? size - from : 0;
+        if (blocks < left || seen++ == LEAVES_MOST) {
+            *at = (struct pgs_block){.leaf = leaf, .block = blocks < left ? from + blocks : from};
+            return true;
+        }
+        blocks -= left;
+    }
+    return false;
+}
+
+static int plan_block(struct pgs_snap *snap, const struct pgs_snap_table *item,
+                      const struct cdc_range *rest, size_t max_bytes, struct cdc_buf *ret,
+                      struct cdc_error *err)
+{
+    struct pgs_block at = {.leaf = 0}, to = {.leaf = 0};
+    PGS_CLEAR PGresult *leaves = NULL;
+    if ((rest->from.p && pgs_bound_block(rest->from, &at) < 0) ||
+        (rest->to.p && pgs_bound_block(rest->to, &to) < 0))
+        return not_ours(item->tab, err);
+    if (pgs_snap_leaves(snap, item, &leaves, err) < 0)
+        return CDC_FAIL;
+    uint64_t of_block = item->blocks > 0 ? item->bytes / item->blocks : 8192;
+    uint64_t least = ROWS_LEAST * item->width;
+    uint64_t blocks = (max_bytes > least ? max_bytes : least) / (of_block ? of_block : 1) + 1;
+    if (!walk(leaves, blocks < UINT32_MAX ? (uint32_t)blocks : UINT32_MAX, &at) ||
+        (rest->to.p && (at.leaf > to.leaf || (at.leaf == to.leaf && at.block >= to.block))))
+        return CDC_END;
+    pgs_bound_put_block(at, ret);
+    return ret->failed ? cdc_fail_oom(err) : CDC_OK;
+}
+
+int pgs_snap_plan(struct cdc_snap *base, const struct cdc_copy_table *tab,
+                  const struct cdc_range *rest, size_t max_bytes, struct cdc_buf *ret,
+                  struct cdc_error *err)
+{
+    struct pgs_snap *snap = (struct pgs_snap *)base;
+    struct pgs_snap_table *item = snap->tables;
+    enum pgs_bound_kind from, to;
+    while (item && (strcmp(item->schema, tab->tab->schema) != 0 ||
+                    strcmp(item->name, tab->tab->name) != 0 || !item->tab))
+        item = item->next;
+    if (!item) {
+        int rc = pgs_snap_table(snap, tab->tab->schema, tab->tab->name, &item, err);
+        if (rc != CDC_OK)
+            return rc;
+    }
+    if (pgs_bound_kind(rest->from, &from) < 0 || pgs_bound_kind(rest->to, &to) < 0)
+        return not_ours(tab->tab, err);
+    if (pgs_snap_size(snap, item, err) < 0)
+        return CDC_FAIL;
+    enum pgs_bound_kind kind = from != PGS_BOUND_OPEN ? from : to;
+    enum pgs_split split = kind == PGS_BOUND_KEY     ? PGS_SPLIT_KEY
+                           : kind == PGS_BOUND_BLOCK ? PGS_SPLIT_BLOCK
+                                                     : pgs_snap_split(snap, item);
+    if (split == PGS_SPLIT_WHOLE)
+        return CDC_END;
+    return split == PGS_SPLIT_KEY ? plan_key(snap, item, rest, max_bytes, ret, err)
+                                  : plan_block(snap, item, rest, max_bytes, ret, err);
+}

@@ -1,0 +1,813 @@
+/*
+ * rounds.c - the planner's thread: which tables there are, and rounds one after another.
+ *
+ * A round, phase by phase; in each every worker does its part and reports:
+ *   OPEN   workers connect; nobody is held up by that
+ *   LOOK   the intake is held; workers take looks until each contains what passed (snapshot/rule.h)
+ *          or the hold has lasted too long. Those that have one take part, the lane is placed, the
+ *          intake goes on
+ *   READ   workers read pieces into the lane while the planner cuts more, until the round has had
+ *          its bytes: threads * range_bytes, so that neither the stream behind the lane waits for
+ *          long nor a look lasts. A START round goes on until nothing is left
+ * Before the first NOW round the counting of what passes begins, and then a witness is taken: an
+ * exact look, on the planner's own connection and without holding anybody, for it waits for
+ * transactions that are open.  A server without NOW (a standby) has only exact looks: there every
+ * worker takes one under the hold.
+ *
+ * The planner's own look is for planning alone: bounds are bounds in every look, or the source says
+ * that they are not (`resumable`) and the table is read in one piece.
+ */
+#include "snapshot/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cdc/clock.h"
+#include "cdc/crash.h"
+#include "cdc/log.h"
+
+#define SLICE_US      ((int64_t)100000)
+#define LIST_US       ((int64_t)60000000)
+#define WITNESS_US    ((int64_t)10000000)
+#define HOLD_EXACT_US ((int64_t)10000000)
+#define HOLD_NOW_US   ((int64_t)5000000)
+#define BACKOFF_US    ((int64_t)500000)
+#define BACKOFF_MAX   ((int64_t)30000000)
+#define AHEAD         2 /* pieces planned ahead, per worker */
+#define BOUND_MAX     ((size_t)64 << 20)
+#define GUARDS_MAX    3
+#define TRIES         3
+
+struct planner {
+    struct cdc_copier *copier;
+    int64_t list_us;    /* when the list is due */
+    int64_t backoff_us; /* the last one; 0: all goes well */
+    unsigned failures;  /* of feeding, in a row */
+    struct cdc_error err;
+};
+
+static bool stopped(const struct cdc_copier *copier)
+{
+    return atomic_load(&copier->stop);
+}
+
+/* ---- the planner's own connection ---- */
+
+static void close_own(struct cdc_copier *copier)
+{
+    if (copier->snap)
+        copier->ops->close(copier->snap);
+    copier->snap = NULL;
+}
+
+/* CDC_AGAIN, CDC_END as take says. */
+static int own_look(struct planner *pl, enum cdc_look look, int64_t wait_us)
+{
+    struct cdc_copier *copier = pl->copier;
+    int rc = CDC_OK;
+    if (!copier->snap)
+        rc = copier->ops->open(copier->src, &copier->snap, &pl->err);
+    if (rc == CDC_OK)
+        copier->snap->stop = &copier->stop;
+    if (rc == CDC_OK)
+        rc = copier->ops->take(copier->snap, look, cdc_mono_us() + wait_us, &pl->err);
+    if (rc < 0)
+        close_own(copier);
+    return rc;
+}
+
+/* Sleeps; longer with each time in a row. Always CDC_AGAIN. */
+static int back_off(struct planner *pl, const char *what)
+{
+    struct cdc_copier *copier = pl->copier;
+    pl->backoff_us = pl->backoff_us ? pl->backoff_us * 2 : BACKOFF_US;
+    pl->backoff_us = pl->backoff_us < BACKOFF_MAX ? pl->backoff_us : BACKOFF_MAX;
+    if (!stopped(copier))
+        cdc_log(CDC_LOG_WARN, "snapshot: %s: %s; next try in %.1f s", what, pl->err.message,
+                (double)pl->backoff_us / 1e6);
+    int64_t until = cdc_mono_us() + pl->backoff_us;
+    copy_lock(copier);
+    while (!stopped(copier) && cdc_mono_us() < until)
+        copy_wait(copier, until);
+    copy_unlock(copier);
+    return CDC_AGAIN;
+}
+
+/* ---- the list ---- */
+
+/* Under the lock: tables that were to be copied and are not there. */
+static void miss_tables(struct cdc_copier *copier)
+{
+    for (size_t i = 0; i < copier->n_tables; i++)
+        if (copy_table_wanted(copier->tables[i]) && !copier->tables[i]->listed)
+            copy_table_failed(copier, copier->tables[i],
+                              "the source has no such table that is captured: it was dropped, "
+                              "renamed or taken out of the publication");
+}
+
+static int take_list(struct planner *pl, const struct cdc_copy_name *names, size_t n)
+{
+    struct cdc_copier *copier = pl->copier;
+    int rc = CDC_OK;
+    copy_lock(copier);
+    for (size_t i = 0; i < copier->n_tables; i++)
+        copier->tables[i]->listed = false;
+    for (size_t i = 0; rc == CDC_OK && i < n; i++)
+        rc = copy_table_listed(copier, names[i].schema, names[i].name);
+    miss_tables(copier);
+    if (rc < 0)
+        copier->oom = true;
+    copier->listed = true;
+    copy_unlock(copier);
+    return rc;
+}
+
+static int refresh_list(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    struct cdc_arena *arena = cdc_arena_new((size_t)256 << 20);
+    struct cdc_copy_name *names = NULL;
+    size_t n = 0;
+    int rc = arena ? CDC_OK : cdc_fail_oom(&pl->err);
+    copy_lock(copier);
+    copier->refresh = false; /* what is asked for from now on needs another look */
+    copy_unlock(copier);
+    if (rc == CDC_OK && !copier->snap)
+        rc = copier->ops->open(copier->src, &copier->snap, &pl->err);
+    if (rc == CDC_OK)
+        rc = copier->ops->list(copier->snap, arena, &names, &n, &pl->err);
+    if (rc == CDC_OK)
+        rc = take_list(pl, names, n);
+    if (rc < 0)
+        close_own(copier);
+    cdc_arena_free(arena);
+    pl->list_us = cdc_mono_us() + LIST_US;
+    return rc;
+}
+
+/* ---- phases ---- */
+
+/* The session is over: the workers end by themselves. */
+static void join_workers(struct cdc_copier *copier)
+{
+    for (unsigned i = 0; i < copier->n_running; i++)
+        pthread_join(copier->workers[i].thread, NULL);
+    copy_lock(copier);
+    copier->n_running = 0;
+    copy_unlock(copier);
+}
+
+/* Under the lock: until all have reported. */
+static void wait_workers(struct cdc_copier *copier)
+{
+    while (copier->round.reported < copier->n_running && !stopped(copier))
+        copy_wait(copier, cdc_mono_us() + SLICE_US);
+    if (!stopped(copier))
+        return;
+    copy_unlock(copier);
+    join_workers(copier);
+    copy_lock(copier);
+}
+
+/* All workers do their part; how many did it with success. */
+static unsigned phase(struct cdc_copier *copier, enum copy_phase what)
+{
+    struct copy_round *round = &copier->round;
+    copy_lock(copier);
+    round->phase = what;
+    round->phases++;
+    round->reported = round->fine = 0;
+    copy_changed(copier);
+    if (what != PHASE_READ)
+        wait_workers(copier);
+    unsigned fine = round->fine;
+    copy_unlock(copier);
+    return fine;
+}
+
+static void start_workers(struct cdc_copier *copier)
+{
+    copy_lock(copier);
+    while (copier->n_running < copier->n_workers) {
+        struct copy_worker *worker = &copier->workers[copier->n_running];
+        *worker = (struct copy_worker){.copier = copier, .phases = copier->round.phases};
+        if (pthread_create(&worker->thread, NULL, copy_worker_main, worker) != 0)
+            break;
+        copier->n_running++;
+    }
+    copy_unlock(copier);
+}
+
+/* ---- what is to be read ---- */
+
+static bool may_copy(const struct copy_table *tab, int64_t now_us)
+{
+    return copy_table_wanted(tab) && tab->listed && tab->retry_us <= now_us;
+}
+
+/* Under the lock: the table that the next piece is cut of. */
+static struct copy_table *pick(struct cdc_copier *copier)
+{
+    int64_t now_us = cdc_mono_us();
+    for (size_t i = 0; i < copier->n_tables; i++) {
+        struct copy_table *tab = copier->tables[i];
+        bool seen = tab->round == copier->round.number && tab->ct.tab;
+        if (may_copy(tab, now_us) && cdc_copy_next(&tab->st) >= 0 &&
+            (!seen || tab->ct.divisible || tab->busy == 0))
+            return tab;
+    }
+    return NULL;
+}
+
+/* The table as the source has it now. CDC_END: not this one. CDC_FAIL: not with this connection. */
+static int describe(struct planner *pl, struct copy_table *tab, uint32_t epoch)
+{
+    struct cdc_copier *copier = pl->copier;
+    struct cdc_copy_table ct = {.tab = NULL};
+    int rc = copier->ops->table(copier->snap, tab->schema, tab->table, &ct, &pl->err);
+    if (copier->round.look != CDC_LOOK_START && !ct.resumable)
+        ct.divisible = false; /* its pieces would have to be of one round, and a round ends */
+    copy_lock(copier);
+    if (rc == CDC_OK && epoch == tab->epoch) {
+        cdc_table_unref(tab->ct.tab);
+        tab->ct = ct;
+        tab->round = copier->round.number;
+        if (!ct.resumable && cdc_copy_whole(&tab->st) < 0)
+            copier->oom = true;
+        ct.tab = NULL;
+    } else if (rc == CDC_END && epoch == tab->epoch) {
+        copy_table_failed(copier, tab, "the source has no such table any more");
+    } else if (rc == CDC_AGAIN && epoch == tab->epoch) {
+        copy_table_again(tab, pl->err.message);
+    } else if (rc < 0 && !copy_may_mend(&pl->err) && epoch == tab->epoch) {
+        copy_table_failed(copier, tab, pl->err.message);
+    }
+    copy_unlock(copier);
+    cdc_table_unref(ct.tab);
+    return rc < 0 ? CDC_FAIL : rc == CDC_OK ? CDC_OK : CDC_END;
+}
+
+/* Under the lock: the piece before `cut` (NULL: all of it) is somebody's. NULL: no memory. */
+static struct copy_piece *take_piece(struct cdc_copier *copier, struct copy_table *tab, int at,
+                                     const char *cut)
+{
+    struct copy_piece *piece = calloc(1, sizeof *piece);
+    if (piece && cdc_copy_take(&tab->st, at, cut) == CDC_OK) {
+        const struct cdc_piece *from = &tab->st.pieces[at];
+        *piece = (struct copy_piece){.tab = tab,
+                                     .epoch = tab->epoch,
+                                     .from = from->from ? strdup(from->from) : NULL,
+                                     .to = from->to ? strdup(from->to) : NULL,
+                                     .ct = tab->ct};
+        cdc_table_ref(tab->ct.tab);
+        tab->busy++;
+        if ((from->from && !piece->from) || (from->to && !piece->to))
+            copier->oom = true;
+        return piece;
+    }
+    free(piece);
+    copier->oom = true;
+    return NULL;
+}
+
+static void give(struct cdc_copier *copier, struct copy_piece *piece, bool cut)
+{
+    struct copy_round *round = &copier->round;
+    if (round->last)
+        round->last->next = piece;
+    else
+        round->first = piece;
+    round->last = piece;
+    round->n_pieces++;
+    round->bytes += cut ? copier->range_bytes : piece->ct.bytes / 4 + 1;
+    copy_changed(copier);
+}
+
+/* The bounds of the next piece of the table, copied. False: none. */
+static bool next_rest(struct cdc_copier *copier, struct copy_table *tab, struct cdc_piece *ret)
+{
+    copy_lock(copier);
+    int at = cdc_copy_next(&tab->st);
+    if (at >= 0)
+        *ret = (struct cdc_piece){
+            .from = tab->st.pieces[at].from ? strdup(tab->st.pieces[at].from) : NULL,
+            .to = tab->st.pieces[at].to ? strdup(tab->st.pieces[at].to) : NULL};
+    copy_unlock(copier);
+    return at >= 0;
+}
+
+/* Where to cut it; *ret NULL: nowhere. */
+static int find_cut(struct planner *pl, struct copy_table *tab, struct cdc_buf *buf,
+                    const char **ret)
+{
+    struct cdc_copier *copier = pl->copier;
+    struct cdc_piece rest = {.from = NULL};
+    *ret = NULL;
+    if (!tab->ct.divisible || !next_rest(copier, tab, &rest))
+        return CDC_OK;
+    struct cdc_range range = {.from = cdc_slice_str(rest.from), .to = cdc_slice_str(rest.to)};
+    int rc = copier->ops->plan(copier->snap, &tab->ct, &range, copier->range_bytes, buf, &pl->err);
+    const char *cut = rc == CDC_OK ? cdc_buf_cstr(buf) : NULL;
+    if (rc == CDC_OK && !cut)
+        rc = cdc_fail_oom(&pl->err);
+    if (cut && !(rest.from && strcmp(cut, rest.from) == 0) &&
+        !(rest.to && strcmp(cut, rest.to) == 0))
+        *ret = cut;
+    free(rest.from);
+    free(rest.to);
+    return rc < 0 ? CDC_FAIL : rc;
+}
+
+static int cut_piece(struct planner *pl, struct copy_table *tab, uint32_t epoch)
+{
+    struct cdc_copier *copier = pl->copier;
+    struct cdc_buf buf = CDC_BUF(BOUND_MAX);
+    const char *cut;
+    int rc = find_cut(pl, tab, &buf, &cut);
+    copy_lock(copier);
+    int at = cdc_copy_next(&tab->st);
+    if (rc == CDC_AGAIN && epoch == tab->epoch)
+        copy_table_again(tab, pl->err.message);
+    else if (rc < 0 && !copy_may_mend(&pl->err) && epoch == tab->epoch)
+        copy_table_failed(copier, tab, pl->err.message);
+    else if (rc >= 0 && epoch == tab->epoch && at >= 0) {
+        struct copy_piece *piece = take_piece(copier, tab, at, cut);
+        if (piece)
+            give(copier, piece, cut != NULL);
+    }
+    copy_unlock(copier);
+    cdc_buf_done(&buf);
+    return rc < 0 ? CDC_FAIL : CDC_OK;
+}
+
+/* One more piece for the workers. CDC_END: there is none. */
+static int feed_one(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    copy_lock(copier);
+    struct copy_table *tab = pick(copier);
+    uint32_t epoch = tab ? tab->epoch : 0;
+    bool seen = tab && tab->round == copier->round.number && tab->ct.tab;
+    copy_unlock(copier);
+    if (!tab)
+        return CDC_END;
+    int rc = seen ? CDC_OK : describe(pl, tab, epoch);
+    if (rc == CDC_OK)
+        rc = cut_piece(pl, tab, epoch);
+    return rc == CDC_END ? CDC_OK : rc;
+}
+
+/* As feed_one; a connection that failed is made anew, a few times. */
+static int feed(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    int rc = copier->snap ? feed_one(pl) : cdc_fail(&pl->err, CDC_RETRY, "", "no connection");
+    if (rc >= 0) {
+        pl->failures = 0;
+        return rc;
+    }
+    close_own(copier);
+    if (stopped(copier) || pl->err.action == CDC_FATAL ||
+        (copy_may_mend(&pl->err) && ++pl->failures > TRIES))
+        return CDC_FAIL;
+    return own_look(pl, copier->round.look, WITNESS_US) == CDC_OK ? CDC_OK : CDC_FAIL;
+}
+
+/* ---- reading ---- */
+
+/* Under the lock. */
+static void mind_guards(struct cdc_copier *copier)
+{
+    struct copy_round *round = &copier->round;
+    uint64_t held = copier->held_us > round->began_us ? copier->held_log : 0;
+    int64_t age_us = cdc_mono_us() - round->began_us;
+    if (round->guarded || atomic_load(&round->cut))
+        return;
+    if (copier->max_age_us > 0 && age_us > copier->max_age_us)
+        snprintf(round->why, sizeof round->why, "it lasted longer than snapshot.max_age allows");
+    else if (copier->max_log > 0 && held > copier->max_log)
+        snprintf(round->why, sizeof round->why,
+                 "the source keeps more of its log for it than snapshot.max_log allows");
+    else
+        return;
+    round->guarded = true;
+    atomic_store(&round->cut, true);
+    cdc_log(CDC_LOG_WARN,
+            "snapshot: the round of copies is ended early: %s; what was not read "
+            "is read later, in ranges",
+            round->why);
+}
+
+/* Waits until more pieces are wanted. False: no more are. */
+static bool wants_more(struct cdc_copier *copier)
+{
+    struct copy_round *round = &copier->round;
+    uint64_t most =
+        round->look == CDC_LOOK_START ? UINT64_MAX : copier->n_running * copier->range_bytes;
+    for (;;) {
+        mind_guards(copier);
+        if (atomic_load(&round->cut) || round->bytes >= most ||
+            round->reported == copier->n_running)
+            return false;
+        if (round->n_pieces < AHEAD * copier->n_running)
+            return true;
+        copy_wait(copier, cdc_mono_us() + SLICE_US);
+    }
+}
+
+/* Under the lock: nothing is left of a table that waits only for what others read of it? */
+static bool others_read(const struct cdc_copier *copier)
+{
+    for (size_t i = 0; i < copier->n_tables; i++)
+        if (copier->tables[i]->busy > 0)
+            return true;
+    return false;
+}
+
+static void feed_all(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    struct copy_round *round = &copier->round;
+    for (int rc = CDC_OK; rc >= 0;) {
+        copy_lock(copier);
+        bool more = wants_more(copier);
+        if (more && rc == CDC_END) { /* a piece may come back, or be the last of its table */
+            more = others_read(copier);
+            if (more)
+                copy_wait(copier, cdc_mono_us() + SLICE_US);
+        }
+        copy_unlock(copier);
+        if (!more)
+            break;
+        rc = feed(pl);
+    }
+    copy_lock(copier);
+    round->fed = true;
+    copy_changed(copier);
+    while (round->reported < copier->n_running && !stopped(copier)) {
+        mind_guards(copier);
+        copy_wait(copier, cdc_mono_us() + SLICE_US);
+    }
+    wait_workers(copier);
+    copy_unlock(copier);
+}
+
+/* Under the lock: what a guard does to a table that was being read, or comes back unread. */
+static void settle_table(struct cdc_copier *copier, struct copy_table *tab)
+{
+    const struct copy_round *round = &copier->round;
+    bool unfinished = tab->round == round->number && copy_table_wanted(tab);
+    if (!unfinished)
+        return;
+    if (!tab->ct.resumable && cdc_copy_whole(&tab->st) < 0)
+        copier->oom = true;
+    if (!round->guarded || round->look == CDC_LOOK_START || ++tab->guarded < GUARDS_MAX)
+        return;
+    char why[600];
+    snprintf(why, sizeof why,
+             "%.300s, %d times, before a range of it was read; raise the bound, or lower "
+             "snapshot.range_bytes%s",
+             round->why, GUARDS_MAX,
+             tab->ct.divisible ? "" : " (this table can only be read in one piece: give it a key)");
+    copy_table_failed(copier, tab, why);
+}
+
+/* Under the lock. */
+static void end_round(struct cdc_copier *copier)
+{
+    struct copy_round *round = &copier->round;
+    for (struct copy_piece *piece; (piece = round->first);) {
+        round->first = piece->next;
+        copy_piece_back(piece);
+        copy_piece_free(piece);
+    }
+    round->last = NULL;
+    round->n_pieces = 0;
+    for (size_t i = 0; i < copier->n_tables; i++)
+        settle_table(copier, copier->tables[i]);
+    copy_tables_flush(copier);
+    cdc_lane_close(round->lane);
+    round->lane = NULL;
+    round->phase = PHASE_NONE;
+    round->phases++;
+}
+
+static void begin_round(struct cdc_copier *copier, enum cdc_look look)
+{
+    struct copy_round *round = &copier->round;
+    copy_lock(copier);
+    round->number++;
+    round->look = look;
+    round->fed = round->guarded = false;
+    round->bytes = 0;
+    round->why[0] = 0;
+    round->began_us = cdc_mono_us();
+    atomic_store(&round->cut, stopped(copier));
+    copy_unlock(copier);
+}
+
+/* The intake is held: the lane stands here, and the intake goes on. CDC_END: the session is over.
+ */
+static int place_lane(struct cdc_copier *copier)
+{
+    struct copy_round *round = &copier->round;
+    copy_lock(copier);
+    int rc = cdc_queue_lane(copier->opt.queue, &round->lane);
+    if (rc < 0)
+        copier->oom = true;
+    round->at = (struct cdc_copy_place){.tx = copier->last};
+    if (rc == CDC_OK) {
+        cdc_passed_forget(&copier->passed);
+        copy_tables_flush(copier);
+    }
+    copier->hold = HOLD_NONE;
+    copy_changed(copier);
+    copy_unlock(copier);
+    CDC_POINT("snapshot.placed");
+    return rc;
+}
+
+static void read_round(struct planner *pl)
+{
+    phase(pl->copier, PHASE_READ);
+    feed_all(pl);
+    CDC_POINT("snapshot.read");
+    copy_lock(pl->copier);
+    end_round(pl->copier);
+    copy_unlock(pl->copier);
+}
+
+static void drop_round(struct cdc_copier *copier)
+{
+    copy_lock(copier);
+    copier->hold = HOLD_NONE;
+    end_round(copier);
+    copy_changed(copier);
+    copy_unlock(copier);
+}
+
+/* ---- holding the intake ---- */
+
+static void ask_intake(struct cdc_copier *copier)
+{
+    copier->opt.wake(copier->opt.arg);
+}
+
+/* Held at a cut, with the last transaction known. CDC_END: the session is over. */
+static int hold(struct cdc_copier *copier)
+{
+    copy_lock(copier);
+    copier->hold = HOLD_WANTED;
+    copy_changed(copier);
+    copy_unlock(copier);
+    ask_intake(copier);
+    copy_lock(copier);
+    while (copier->hold != HOLD_HELD && !stopped(copier))
+        copy_wait(copier, cdc_mono_us() + SLICE_US);
+    int rc = copier->hold == HOLD_HELD ? CDC_OK : CDC_END;
+    copy_unlock(copier);
+    return rc;
+}
+
+/* What passes is counted from here on. */
+static int begin_counting(struct cdc_copier *copier)
+{
+    copy_lock(copier);
+    copier->want_count = true;
+    copy_unlock(copier);
+    ask_intake(copier);
+    copy_lock(copier);
+    while (copier->want_count && !stopped(copier))
+        copy_wait(copier, cdc_mono_us() + SLICE_US);
+    copy_unlock(copier);
+    return stopped(copier) ? CDC_END : CDC_OK;
+}
+
+static void end_counting(struct cdc_copier *copier)
+{
+    copy_lock(copier);
+    bool counted = copier->counting;
+    copier->counting = copier->witnessed = copier->want_count = false;
+    cdc_passed_forget(&copier->passed);
+    if (counted)
+        copy_changed(copier);
+    copy_unlock(copier);
+}
+
+/* ---- a NOW round ---- */
+
+/* Cheap looks are allowed from here on, and the planner has one. CDC_AGAIN: come again. */
+static int get_ready(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    int rc = copier->exact_only ? CDC_END : own_look(pl, CDC_LOOK_NOW, WITNESS_US);
+    if (rc == CDC_END) {
+        copier->exact_only = true;
+        rc = own_look(pl, CDC_LOOK_EXACT, WITNESS_US);
+    }
+    if (rc != CDC_OK)
+        return back_off(pl, "the source cannot be looked at");
+    copy_lock(copier);
+    bool counting = copier->counting, witnessed = copier->witnessed;
+    copy_unlock(copier);
+    if (!counting && begin_counting(copier) != CDC_OK)
+        return CDC_END;
+    if (copier->exact_only || (counting && witnessed))
+        return CDC_OK;
+    rc = own_look(pl, CDC_LOOK_EXACT, WITNESS_US);
+    copy_lock(copier);
+    if (rc == CDC_OK && copier->counting)
+        copier->witnessed = cdc_passed_witness(&copier->passed, copier->snap->place);
+    witnessed = copier->witnessed;
+    copy_unlock(copier);
+    if (witnessed)
+        return CDC_OK;
+    end_counting(copier);
+    if (rc == CDC_OK)
+        (void)cdc_fail(&pl->err, CDC_RETRY, "", "too much was written meanwhile");
+    return back_off(pl, "no copy can begin yet");
+}
+
+static int look_round(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    if (phase(copier, PHASE_OPEN) > 0) {
+        if (hold(copier) != CDC_OK)
+            return CDC_END;
+        CDC_POINT("snapshot.held");
+        if (phase(copier, PHASE_LOOK) > 0)
+            return place_lane(copier);
+    }
+    copy_lock(copier);
+    (void)cdc_fail(&pl->err, CDC_RETRY, "", "%.500s", copier->round.why);
+    copy_unlock(copier);
+    return CDC_AGAIN;
+}
+
+static int now_round(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    int rc = get_ready(pl);
+    if (rc != CDC_OK)
+        return rc;
+    start_workers(copier);
+    begin_round(copier, copier->exact_only ? CDC_LOOK_EXACT : CDC_LOOK_NOW);
+    do
+        rc = feed(pl);
+    while (rc == CDC_OK && copier->round.n_pieces < copier->n_running);
+    if (rc < 0 || copier->round.n_pieces == 0) {
+        drop_round(copier);
+        return rc < 0 ? back_off(pl, "tables cannot be cut") : CDC_OK;
+    }
+    rc = look_round(pl);
+    if (rc == CDC_OK) {
+        pl->backoff_us = 0;
+        read_round(pl);
+        return CDC_OK;
+    }
+    drop_round(copier);
+    return rc == CDC_AGAIN ? back_off(pl, "no look at the source may be used yet") : rc;
+}
+
+/* States alone, of tables that failed: a lane without rows. */
+static int state_round(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    begin_round(copier, CDC_LOOK_NOW);
+    int rc = hold(copier);
+    if (rc == CDC_OK)
+        rc = place_lane(copier);
+    drop_round(copier);
+    return rc;
+}
+
+/* ---- the START round ---- */
+
+static int copy_start(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    int rc = own_look(pl, CDC_LOOK_START, WITNESS_US);
+    if (rc != CDC_OK)
+        return rc;
+    rc = refresh_list(pl);
+    if (rc != CDC_OK)
+        return rc;
+    start_workers(copier);
+    begin_round(copier, CDC_LOOK_START);
+    rc = hold(copier);
+    if (rc == CDC_OK && phase(copier, PHASE_OPEN) > 0 && phase(copier, PHASE_LOOK) > 0)
+        rc = place_lane(copier);
+    else if (rc == CDC_OK)
+        rc = CDC_AGAIN;
+    if (rc == CDC_OK) {
+        cdc_log(CDC_LOG_INFO, "snapshot: tables are copied as of the start of the stream");
+        read_round(pl);
+    } else {
+        drop_round(copier);
+    }
+    return rc;
+}
+
+/* Whatever comes of it, the stream goes on then, and what is not copied is copied in ranges. */
+static void start_round(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    copy_lock(copier);
+    while (!copier->positioned && !stopped(copier))
+        copy_wait(copier, cdc_mono_us() + SLICE_US);
+    copy_unlock(copier);
+    if (stopped(copier))
+        return;
+    int rc = copy_start(pl);
+    if (rc < 0 && !stopped(copier))
+        cdc_log(CDC_LOG_WARN,
+                "snapshot: the tables cannot be copied as of the start of the stream: %s; they are "
+                "copied in ranges",
+                pl->err.message);
+    phase(copier, PHASE_NONE); /* every worker has closed its look */
+    close_own(copier);
+    copy_lock(copier);
+    copier->started = copier->tell_copied = true;
+    copy_changed(copier);
+    copy_unlock(copier);
+}
+
+/* ---- the thread ---- */
+
+/* Under the lock: what is next, and when. */
+struct agenda {
+    bool list, round, state;
+    int64_t due_us; /* something may be next then */
+};
+
+static struct agenda look_ahead(const struct planner *pl)
+{
+    const struct cdc_copier *copier = pl->copier;
+    int64_t now_us = cdc_mono_us();
+    bool watch = copy_any_rule(copier);
+    struct agenda ret = {.due_us = now_us + LIST_US};
+    for (size_t i = 0; i < copier->n_tables; i++) {
+        const struct copy_table *tab = copier->tables[i];
+        watch |= copy_table_wanted(tab);
+        ret.round |= may_copy(tab, now_us);
+        ret.state |= tab->dirty && !tab->paused && tab->st.kind != CDC_COPY_COPYING;
+        if (copy_table_wanted(tab) && tab->retry_us > now_us && tab->retry_us < ret.due_us)
+            ret.due_us = tab->retry_us;
+    }
+    ret.list = watch && (!copier->listed || copier->refresh || pl->list_us <= now_us);
+    if (watch && pl->list_us > now_us && pl->list_us < ret.due_us)
+        ret.due_us = pl->list_us;
+    return ret;
+}
+
+/* Nothing is to be done now: no look, no connection and no counting outlives that. */
+static void rest(struct planner *pl, int64_t due_us)
+{
+    struct cdc_copier *copier = pl->copier;
+    end_counting(copier);
+    close_own(copier);
+    copy_lock(copier);
+    struct agenda next = look_ahead(pl);
+    copier->listed |= !next.list;
+    copier->refresh &= next.list;
+    if (!next.list && !next.round && !next.state && !stopped(copier))
+        copy_wait(copier, due_us);
+    copy_unlock(copier);
+}
+
+static void step(struct planner *pl)
+{
+    struct cdc_copier *copier = pl->copier;
+    copy_lock(copier);
+    struct agenda next = look_ahead(pl);
+    bool positioned = copier->positioned;
+    copy_unlock(copier);
+    if (!positioned)
+        rest(pl, cdc_mono_us() + SLICE_US);
+    else if (next.list && refresh_list(pl) < 0)
+        back_off(pl, "the tables cannot be listed");
+    else if (next.list)
+        pl->backoff_us = 0;
+    else if (next.round)
+        (void)now_round(pl);
+    else if (next.state)
+        (void)state_round(pl);
+    else
+        rest(pl, next.due_us);
+}
+
+void *copy_planner_main(void *arg)
+{
+    struct planner pl = {.copier = arg};
+    struct cdc_copier *copier = pl.copier;
+    if (!copier->started)
+        start_round(&pl);
+    while (!stopped(copier))
+        step(&pl);
+    join_workers(copier);
+    close_own(copier);
+    copy_lock(copier);
+    end_round(copier); /* pieces that nobody took */
+    copy_unlock(copier);
+    return NULL;
+}

@@ -14,7 +14,7 @@ BUILD    ?= build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),release)
 
 # --- modules: a folder is one; a new connector needs nothing here ---------------------------------
 MODULES ?= $(sort $(patsubst %/,%,$(dir $(wildcard core/*/*.c connectors/*/*.c))))
-PKGS    := libpq jansson yaml-0.1 libdeflate libzstd sqlite3 libcrypto avro-c
+PKGS    := libpq jansson yaml-0.1 libdeflate libzstd sqlite3 libcrypto avro-c libcurl libmicrohttpd rdkafka
 
 # --- flags ----------------------------------------------------------------------------------------
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -37,7 +37,8 @@ LIVE  := $(wildcard tests/live/test_*.c)
 FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
 
 
-.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo test test-readers torture bench lint format docs install uninstall deb clean FORCE
+.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo demo-kafka test test-readers torture torture-kafka \
+  bench bench-kafka lint format docs install uninstall deb clean FORCE
 all: libraries $(BUILD)/sidestream ## builds build/release/sidestream
 
 help: ## this list
@@ -71,6 +72,9 @@ $(FUZZ:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ)
 demo: ## installs, builds, and shows the main job on a throw-away PostgreSQL
 	demo/demo.sh
 
+demo-kafka: ## the same with a throw-away Kafka broker, read by a stock Python consumer
+	demo/demo-kafka.sh
+
 test: ## installs and runs every test; ends with "N passed, N failed, N skipped"
 	scripts/test.sh
 
@@ -92,8 +96,15 @@ fuzz: fuzz-build ## every fuzz target for SECONDS_EACH (600) seconds
 torture: all ## kills, faults and random workloads: ROUNDS (100) or MINUTES or KILLS, SEED, VERSIONS
 	MINUTES="$(MINUTES)" KILLS="$(KILLS)" VERSIONS="$(VERSIONS)" scripts/torture.sh $(or $(ROUNDS),100) $(SEED)
 
+torture-kafka: all ## the same with a real broker: KILLS (100) and FAULTS (60) of its network, broker kills, SEED
+	SINK=kafka MINUTES="$(MINUTES)" KILLS="$(KILLS)" FAULTS="$(FAULTS)" VERSIONS="$(VERSIONS)" \
+	  scripts/torture.sh $(or $(ROUNDS),100) $(SEED)
+
 bench: all ## beside pg_recvlogical on the same slot; writes docs/benchmarks.md
 	scripts/install.sh build test && .cache/venv/bin/python bench/run.py $(BENCH)
+
+bench-kafka: all ## PostgreSQL to Kafka beside a bare producer of the same bytes; a broker on the same machine
+	scripts/install.sh build test && .cache/venv/bin/python bench/kafka.py $(BENCH)
 
 lint: ## format, headers alone, include direction, cppcheck, clang-tidy
 	scripts/check-format.sh && scripts/check-headers.sh && scripts/check-includes.sh && \
@@ -110,7 +121,7 @@ $(BUILD)/sidestream.1: $(BUILD)/sidestream packaging/manpage.sh
 
 # Files of the installed tree, but for the two that are made: where they go, whence they come.
 DOCDIR := $(PREFIX)/share/doc/sidestream
-DOCS   := README.md $(wildcard docs/*.md) packaging/copyright
+DOCS   := README.md $(wildcard docs/*.md) packaging/copyright packaging/alerts.yml packaging/grafana.json
 
 install: all $(BUILD)/sidestream.1 ## program, unit, man page, docs, example; PREFIX (/usr/local), SYSCONFDIR, DESTDIR
 	install -D -m 755 $(BUILD)/sidestream $(DESTDIR)$(PREFIX)/bin/sidestream

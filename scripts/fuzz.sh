@@ -3,7 +3,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 seconds=${1:-60} passed=0 failed=0
-declare -A corpus=([pgoutput]=pgoutput [avro]=avro [row_schema]=row_schema [config]=config [lake_commit]=lake)
+declare -A corpus=([pgoutput]=pgoutput [avro]=avro [row_schema]=row_schema [config]=config [lake_commit]=lake [schema]=registry)
 for source in tests/fuzz/fuzz_*.c; do
     name=$(basename "$source" .c)
     short=${name#fuzz_}

@@ -8,11 +8,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 build=(gcc make pkg-config libc6-dev libpq-dev libjansson-dev libyaml-dev libdeflate-dev libzstd-dev
-  libsqlite3-dev libssl-dev libavro-dev)
+  libsqlite3-dev libssl-dev libavro-dev librdkafka-dev libcurl4-openssl-dev
+  libmicrohttpd-dev)
 demo=(postgresql-15 postgresql-client-15 sqlite3 procps)
 test=("${demo[@]}" libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck valgrind
   shellcheck dpkg-dev groff-base systemd python3 python3-venv patchelf unzip xz-utils fiu-utils libfiu-dev faketime
-  util-linux iproute2)
+  util-linux iproute2 openssl kcat)
 # From Maven come PostgreSQL 14 and 16; a Java that is already there is as good as Debian's.
 command -v mvn >/dev/null 2>&1 || test+=(maven default-jre-headless)
 

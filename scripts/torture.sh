@@ -2,19 +2,29 @@
 # torture.sh [ROUNDS] [SEED]: the crash, fault and random scenarios in their long form (make torture). MINUTES, or KILLS, of
 # random faults in one long-lived pipeline on each of VERSIONS (15); then the scenarios of single faults, with ROUNDS
 # kills of the sidecar (100) and as many other faults in proportion, ten minutes of a stalled sink. MINUTES=0: only those.
+# SINK=kafka (make torture-kafka): a real broker is the sink; KILLS (100) and FAULTS (60) of the network between them.
 # The seed is printed; what failed leaves logs, lake and replica in build/test-logs/.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 rounds=${1:-100} seed=${2:-$(date +%s)} rc=0
 scripts/install.sh build test || exit 1
 echo "torture: $rounds rounds, seed $seed"
-how=(--rounds "$rounds")
-[ -z "${KILLS:-}" ] || how=(--kills "$KILLS")
-[ -z "${MINUTES:-}" ] || how=(--minutes "$MINUTES")
+how=()
+if [ "${SINK:-lake}" = kafka ]; then
+    how=(--sink kafka --faults "${FAULTS:-60}")
+    [ -n "${MINUTES:-}" ] || KILLS=${KILLS:-100}
+fi
+[ -n "${KILLS:-}${MINUTES:-}" ] || how+=(--rounds "$rounds")
+[ -z "${KILLS:-}" ] || how+=(--kills "$KILLS")
+[ -z "${MINUTES:-}" ] || how+=(--minutes "$MINUTES")
 if [ "${MINUTES:-}" != 0 ]; then
     for version in ${VERSIONS:-15}; do
         .cache/venv/bin/python tests/torture/run.py "${how[@]}" --seed "$seed" --version "$version" || rc=1
     done
+fi
+if [ "${SINK:-lake}" = kafka ]; then
+    .cache/venv/bin/python tests/integration/run.py 'kafka_*' --rounds "$rounds" --seed "$seed" || rc=1
+    exit $rc
 fi
 SIDESTREAM_STALL_SECONDS=${SIDESTREAM_STALL_SECONDS:-600} .cache/venv/bin/python tests/integration/run.py \
     'crash_*' disk_full fsync_errors server_crash connection_cut network_faults black_hole failover timeline restored_backup \

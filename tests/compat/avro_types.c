@@ -1,7 +1,9 @@
 /*
  * avro_types.c - the container files that other readers judge; see avro_types.py, which runs it.
  *
- *   avro_types write DIR   DIR/<codec>.avro with every cell in several blocks, DIR/expected.json
+ *   avro_types write DIR   DIR/<codec>.avro with every cell in several blocks, DIR/expected.json;
+ *                          DIR/key.avsc and DIR/key<row>.bin, keys of all columns, without a file
+ *                          around them
  *   avro_types read FILE   reads such a file, whoever wrote it, and compares it with the cells
  */
 #include <jansson.h>
@@ -94,6 +96,70 @@ static int write_expected(const char *dir)
     return rc;
 }
 
+static int put_file(const char *dir, const char *name, struct cdc_slice bytes)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "wb");
+    bool good = file && fwrite(bytes.p, 1, bytes.len, file) == bytes.len;
+    return (file && fclose(file)) || !good ? CDC_FAIL : CDC_OK;
+}
+
+static int put_keys(const char *dir, struct cdc_plan *plan, struct cdc_error *err)
+{
+    struct cdc_tx tx = {.commit_us = 1600000000000001};
+    struct cdc_buf key = CDC_BUF(65536);
+    int rc = CDC_OK;
+    for (size_t r = 0; rc == CDC_OK && r < CELLS; r++) {
+        struct cdc_value row[N_CELL_COLUMNS];
+        char name[32];
+        cells_row(r, row);
+        struct cdc_change chg = {.op = CDC_OP_CREATE, .tx = &tx};
+        struct cdc_record rec = {.change = &chg, .op = 'c', .row = row};
+        snprintf(name, sizeof name, "key%zu.bin", r);
+        cdc_buf_reset(&key);
+        rc = cdc_plan_key(plan, &rec, &key, err);
+        if (rc == CDC_OK)
+            rc = put_file(dir, name, cdc_buf_slice(&key));
+    }
+    cdc_buf_done(&key);
+    return rc;
+}
+
+/* A table of which every column is part of the key. */
+static int write_keys(const char *dir, struct cdc_error *err)
+{
+    struct cdc_envelope_state state = {.incarnation = 1};
+    struct cdc_column cols[N_CELL_COLUMNS];
+    struct cdc_table_spec spec = {.catalog = "shop",
+                                  .schema = "public",
+                                  .name = "cells",
+                                  .version = 1,
+                                  .n = N_CELL_COLUMNS,
+                                  .cols = cols};
+    struct cdc_buf text, key_text = CDC_BUF(1 << 20);
+    struct cdc_table *tab = NULL;
+    for (uint16_t i = 0; i < N_CELL_COLUMNS; i++) {
+        cols[i] = cell_columns[i].col;
+        cols[i].key = (uint16_t)(N_CELL_COLUMNS - i); /* the last first */
+    }
+    if (cdc_table_new(&spec, &tab, err) < 0)
+        return CDC_FAIL;
+    tab->plan = mem_plan(tab, &state, &text);
+    int rc = tab->plan ? cdc_row_key_schema_text("shop", tab, &key_text, err) : CDC_FAIL;
+    struct cdc_schema schema = {.text = (const char *)key_text.p, .len = key_text.len, .id = 2};
+    if (rc == CDC_OK)
+        rc = cdc_plan_with_key(tab->plan, &schema, err);
+    if (rc == CDC_OK)
+        rc = put_file(dir, "key.avsc", cdc_buf_slice(&key_text));
+    if (rc == CDC_OK)
+        rc = put_keys(dir, tab->plan, err);
+    cdc_table_unref(tab);
+    cdc_buf_done(&text);
+    cdc_buf_done(&key_text);
+    return rc;
+}
+
 static int read_file(const char *path, struct cdc_error *err)
 {
     FILE *file = fopen(path, "rb");
@@ -125,6 +191,8 @@ int main(int argc, char **argv)
         rc = read_file(argv[2], &err);
     } else if (argc == 3 && strcmp(argv[1], "write") == 0) {
         rc = write_expected(argv[2]);
+        if (rc == CDC_OK)
+            rc = write_keys(argv[2], &err);
         for (int codec = CDC_CODEC_NULL; rc == CDC_OK && codec <= CDC_CODEC_ZSTD; codec++)
             rc = write_file(argv[2], (enum cdc_codec)codec, &err);
     }

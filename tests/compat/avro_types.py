@@ -4,11 +4,13 @@
 usage: avro_types.py PROGRAM      (PROGRAM: the built tests/compat/avro_types; run with .cache/venv)
 
 1. PROGRAM writes every type at its boundary values in every codec; fastavro and Apache avro must
-   read exactly what the table in tests/unit/avro_cells.h says.
+   read exactly what the table in tests/unit/avro_cells.h says. The same of keys, which come as
+   bare bytes.
 2. fastavro writes the same rows with our schema text in every codec; PROGRAM must read them.
 """
 import datetime
 import decimal
+import io
 import json
 import os
 import subprocess
@@ -17,6 +19,7 @@ import tempfile
 
 import avro.datafile
 import avro.io
+import avro.schema
 import fastavro
 
 CODECS = ("null", "deflate", "zstandard")
@@ -84,6 +87,24 @@ def by_apache(path):
         yield from reader
 
 
+def judge_keys(folder, expected):
+    with open(os.path.join(folder, "key.avsc"), encoding="utf-8") as f:
+        text = f.read()
+    ours, theirs = fastavro.parse_schema(json.loads(text)), avro.schema.parse(text)
+    for i, want in enumerate(expected):
+        with open(os.path.join(folder, f"key{i}.bin"), "rb") as f:
+            data = f.read()
+        for who, read in (
+            ("fastavro", lambda b: fastavro.schemaless_reader(b, ours)),
+            ("avro", lambda b: avro.io.DatumReader(theirs).read(avro.io.BinaryDecoder(b))),
+        ):
+            stream = io.BytesIO(data)
+            got = {name: canonical(value) for name, value in read(stream).items()}
+            assert got == want and list(got) == list(want)[::-1], (who, i, got, want)
+            assert stream.read() == b"", (who, i, "bytes left over")
+    print(f"ok  keys by fastavro and avro: {len(expected)} of {len(expected[0])} columns")
+
+
 def write_back(source, target, codec):
     with open(source, "rb") as f:
         reader = fastavro.reader(f)
@@ -97,6 +118,7 @@ def main(program):
         subprocess.run([program, "write", folder], check=True)
         with open(os.path.join(folder, "expected.json"), encoding="utf-8") as f:
             expected = json.load(f)
+        judge_keys(folder, expected)
         for codec in CODECS:
             path = os.path.join(folder, codec + ".avro")
             judge(by_fastavro(path), expected, f"fastavro {codec}")

@@ -1,6 +1,7 @@
 /*
  * fuzz_row_schema.c - any bytes as a schema text of the `row` envelope; what is accepted decodes
- * the rest of the bytes as a row. Corpus: tests/data/row_schema.
+ * the rest of the bytes as a row, and takes it as a record only if none are left. Corpus:
+ * tests/data/row_schema.
  */
 #include "avro/rows.h"
 
@@ -19,8 +20,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     struct cdc_value *values = calloc(schema->n, sizeof *values);
     if (nul && arena && values) {
         struct cdc_reader rd = cdc_reader_of(nul + 1, n - len - 1);
+        struct cdc_error err = {.message = ""};
         uint16_t column;
-        if (cdc_row_decode(schema, &rd, arena, values, &column) < 0 && column >= schema->n)
+        int rc = cdc_row_decode(schema, &rd, arena, values, &column);
+        if (rc < 0 && column >= schema->n)
+            abort();
+        size_t left = cdc_reader_left(&rd);
+        cdc_arena_reset(arena);
+        int whole = cdc_row_read(schema, cdc_slice_of(nul + 1, n - len - 1), arena, values, &err);
+        if ((whole == CDC_OK) != (rc == CDC_OK && left == 0) ||
+            (whole < 0 && (err.action != CDC_FATAL || !*err.message)))
             abort();
     }
     free(values);

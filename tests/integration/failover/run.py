@@ -83,7 +83,7 @@ def taken_over(l, version, r):
     events.pg = standby
     l.step(compare.everything(l, standby, car, events))
     assert incarnations(car) == [1, 2], incarnations(car)
-    compare.transactions(standby, folder, None)
+    compare.transactions(standby, folder.rows(), None)
     standby.stop("immediate")
 
 

@@ -45,7 +45,7 @@ def main(l):
     l.step("the second one ends at once")
     car.catch_up()
     l.step(compare.everything(l, pg, car, events, writers=None))
-    compare.transactions(pg, folder, writers)
+    compare.transactions(pg, folder.rows(), writers)
 
 
 lab.run(main)

@@ -1,0 +1,140 @@
+# shellcheck shell=bash
+# mysql.sh: throw-away MariaDB and MySQL servers on loopback. Source it, then
+#
+#   my_root KIND                              the folder of its programs; fetches at the first call
+#   my_up KIND BASE PORT [my.cnf lines...]    makes the data in BASE at the first call, starts it; root has no password
+#   my_down BASE                              stops it and waits
+#   my_crash BASE                             kills it at once
+#   my_sql BASE [mariadb's arguments...]      SQL from the arguments or standard input, as root, over the socket
+#   my_free_port                              a port nobody listens on now
+#
+# KIND is mariadb (Debian 12's own 10.11) or mysql (9.x out of Debian sid, unpacked into $SIDESTREAM_CACHE, default
+# .cache; there is no MySQL in Debian 12). Root's servers belong to nobody; an ordinary user's are his own. BASE's
+# parents must be searchable by nobody, and its path short: a socket's path has at most 107 bytes.
+
+my_root() {
+    local here cache dest
+    [ "$1" = mysql ] || { echo /; return; }
+    here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+    cache=${SIDESTREAM_CACHE:-$here/../../.cache}
+    mkdir -p "$cache"
+    cache=$(cd "$cache" && pwd)
+    # Nobody cannot enter a home folder of root's.
+    if [ "$(id -u)" = 0 ] && ! (cd / && runuser -u nobody -- test -x "$cache"); then
+        cache=/var/tmp/sidestream-cache
+        mkdir -p "$cache"
+    fi
+    dest=$cache/mysql97
+    (
+        exec 9>"$cache/mysql97.lock"
+        flock 9
+        [ ! -e "$dest/.complete" ] || exit 0
+        echo "mysql.sh: MySQL out of Debian sid" >&2
+        export DEBROOT_CACHE=$cache/debroot
+        # shellcheck source=tests/servers/debroot.sh
+        . "$here/debroot.sh"
+        rm -rf "$dest"
+        debroot sid "$dest" mysql-server-core libicu78 libssl3t64 libzstd1 libprotobuf-lite32t64 libstdc++6 libgcc-s1 \
+            libc6 zlib1g liblz4-1 libaio1t64 libnuma1 libgoogle-perftools4t64 libxxhash0 libunwind8 liblzma5 &&
+            debroot_relocate "$dest" "$dest/usr/sbin/mysqld" && touch "$dest/.complete"
+    ) >&2 || return 1
+    echo "$dest"
+}
+
+# The paths are explicit: a relocated server does not find its own folders. Later lines win over these.
+my_cnf() {
+    local kind=$1 root=$2 base=$3 port=$4
+    cat <<CNF
+[mysqld]
+basedir=${root%/}/usr
+datadir=$base/data
+tmpdir=$base
+socket=$base/my.sock
+pid_file=$base/my.pid
+log_error=$base/my.err
+port=$port
+bind_address=127.0.0.1
+secure_file_priv=
+server_id=1
+log_bin=bin
+binlog_format=ROW
+binlog_row_image=FULL
+binlog_row_metadata=FULL
+innodb_use_native_aio=0
+innodb_buffer_pool_size=32M
+innodb_flush_log_at_trx_commit=2
+CNF
+    if [ "$kind" = mysql ]; then
+        cat <<CNF
+plugin_dir=$root/usr/lib/mysql/plugin
+lc_messages_dir=$root/usr/share/mysql
+character_sets_dir=$root/usr/share/mysql/charsets
+mysqlx=OFF
+gtid_mode=ON
+enforce_gtid_consistency=ON
+innodb_redo_log_capacity=16M
+performance_schema=OFF
+table_open_cache=200
+CNF
+    else
+        printf '%s\n' gtid_strict_mode=ON log_slave_updates=ON innodb_log_file_size=16M
+    fi
+}
+
+my_user() { [ "$(id -u)" != 0 ] || echo --user=nobody; }
+
+my_init() {
+    local kind=$1 root=$2 base=$3
+    # shellcheck disable=SC2046  # one word or none
+    if [ "$kind" = mysql ]; then
+        "$root/usr/sbin/mysqld" --defaults-file="$base/my.cnf" $(my_user) --initialize-insecure
+    else
+        mariadb-install-db --defaults-file="$base/my.cnf" $(my_user) --auth-root-authentication-method=normal \
+            --skip-test-db --skip-name-resolve
+    fi >"$base/init.log" 2>&1 || { tail -5 "$base/init.log" "$base/my.err" >&2; return 1; }
+}
+
+my_up() {
+    local kind=$1 base=$2 port=$3 root program=mysqld
+    shift 3
+    root=$(my_root "$kind") || return 1
+    [ "$kind" = mysql ] || program=mariadbd
+    mkdir -p "$base"
+    [ "$(id -u)" != 0 ] || chown nobody "$base"
+    { my_cnf "$kind" "$root" "$base" "$port" && printf '%s\n' "$@"; } >"$base/my.cnf"
+    [ -d "$base/data/mysql" ] || my_init "$kind" "$root" "$base" || return 1
+    # shellcheck disable=SC2046  # one word or none
+    setsid "${root%/}/usr/sbin/$program" --defaults-file="$base/my.cnf" $(my_user) >/dev/null 2>&1 </dev/null &
+    local pid=$! i
+    for ((i = 0; i < 600; i++)); do
+        ! my_sql "$base" -e 'select 1' >/dev/null 2>&1 || return 0
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    tail -5 "$base/my.err" >&2
+    return 1
+}
+
+my_sql() {
+    local base=$1
+    shift
+    mariadb --no-defaults -S "$base/my.sock" -uroot --default-character-set=utf8mb4 "$@"
+}
+
+my_stop() { # BASE SIGNAL
+    local pid
+    pid=$(cat "$1/my.pid") || return 1
+    kill "$2" "$pid" || return 1
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+    rm -f "$1/my.pid"
+}
+
+my_down() { my_stop "$1" -TERM; }
+my_crash() { my_stop "$1" -KILL; }
+
+my_free_port() {
+    local port
+    while port=$((20000 + RANDOM % 12000)); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+    done
+}

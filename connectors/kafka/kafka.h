@@ -221,6 +221,7 @@ struct kafka {
     bool ready;  /* recovered, and nothing failed since */
     bool known;  /* this process was connected once */
     bool fenced; /* what failed last was a fence */
+    bool read;   /* the control topic was, once: `owner` says who was there */
     struct kfk_producer *prod;
 
     uint64_t txn;              /* of the last committed transaction */
@@ -288,8 +289,8 @@ struct kfk_topic *kfk_topic_add(struct kafka *kf, const char *name);
 bool kfk_topic_unbound(const struct kfk_topic *topic); /* in use, and not yet the producer's */
 void kfk_topics_unbind(struct kafka *kf);              /* before the producer goes */
 void kfk_topics_done(struct kafka *kf);
-/* A report named an offset of it. */
-void kfk_topic_delivered(struct kfk_topic *topic, int32_t partition, int64_t offset);
+/* A report named an offset of it. false: offsets went back, the topic is another one. */
+bool kfk_topic_delivered(struct kfk_topic *topic, int32_t partition, int64_t offset);
 /* A record kafka/topic/<topic>: what is known already is not forgotten. */
 CDC_CHECK int kfk_topic_load(struct kafka *kf, const struct kfk_record *rec, struct cdc_error *err);
 /*

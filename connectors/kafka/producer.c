@@ -60,8 +60,9 @@ static void report_cb(rd_kafka_t *rk, const rd_kafka_message_t *report, void *op
     struct kfk_msg *msg = report->_private;
     (void)rk;
     if (report->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (msg->topic)
-            kfk_topic_delivered(msg->topic, report->partition, report->offset);
+        if (msg->topic && !kfk_topic_delivered(msg->topic, report->partition, report->offset))
+            note_trouble(&prod->trouble, RD_KAFKA_RESP_ERR__INCONSISTENT,
+                         "offsets of a topic went back: it was made again under us");
     } else if (!purged(report->err)) {
         note_trouble(&prod->trouble, report->err, rd_kafka_message_errstr(report));
         if (report->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)

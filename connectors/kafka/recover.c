@@ -79,6 +79,7 @@ static int read_checkpoint(struct kafka *kf, struct kfk_reader *rd, struct cdc_m
     if (rc == CDC_END)
         rc = cdc_fail(err, CDC_RETRY, kf->control, "the control topic vanished");
     if (rc == CDC_OK) {
+        kf->read = true;
         kf->txn = in.txn;
         kf->end = in.end;
         memcpy(kf->seq, in.end.seq, sizeof kf->seq);
@@ -215,7 +216,7 @@ static int write_owner(struct kafka *kf, struct cdc_error *err)
 static int take_over(struct kafka *kf, struct kfk_reader *rd, struct cdc_map *ret,
                      struct cdc_error *err)
 {
-    if ((kf->fenced && check_owner(kf, rd, err) < 0) || ensure_control(kf, rd, err) < 0)
+    if ((kf->fenced && kf->read && check_owner(kf, rd, err) < 0) || ensure_control(kf, rd, err) < 0)
         return CDC_FAIL;
     if (kfk_producer_new(kf, err) < 0 || kfk_producer_init(kf, err) < 0)
         return CDC_FAIL;

@@ -20,7 +20,8 @@
 
 #define SLICE_MS     500
 #define PATIENCE_US  INT64_C(20000000)
-#define BATCH_EXCESS 512 /* of a batch beside what batch.size counts */
+#define SURE_US      INT64_C(3000000) /* until a topic counts as gone */
+#define BATCH_EXCESS 512              /* of a batch beside what batch.size counts */
 
 struct kfk_topic *kfk_topic_find(const struct kafka *kf, const char *name)
 {
@@ -70,14 +71,15 @@ void kfk_topics_done(struct kafka *kf)
     kf->n_topics = 0;
 }
 
-void kfk_topic_delivered(struct kfk_topic *topic, int32_t partition, int64_t offset)
+bool kfk_topic_delivered(struct kfk_topic *topic, int32_t partition, int64_t offset)
 {
     if (partition < 0 || partition >= topic->state.partitions || offset < 0)
-        return;
+        return true;
     int64_t *end = &topic->state.ends[partition];
     topic->lost |= offset < *end;
     *end = offset + 1 > *end ? offset + 1 : *end;
     topic->dirty = true;
+    return !topic->lost;
 }
 
 /* Room for n partitions; what is known of the first ones stays. */
@@ -204,17 +206,26 @@ static int ask_ends(const struct kafka *kf, struct kfk_reader *rd,
                 : CDC_OK;
 }
 
-static int verify_ends(struct kafka *kf, struct kfk_topic *topic, struct kfk_reader *rd,
+/* The true end, where the end of what is stable says too little: another producer's transaction
+ * may be open before ours. *all: a reader that is made when it is first needed. */
+static int ask_high(const struct kafka *kf, const struct kfk_topic *topic, int32_t p,
+                    struct kfk_reader **all, int64_t *ret, struct cdc_error *err)
+{
+    int64_t low;
+    if (!*all && kfk_reader_new(&kf->set, false, &kf->woken, all, err) < 0)
+        return CDC_FAIL;
+    return kfk_reader_offsets(*all, topic->name, p, &low, ret, err);
+}
+
+static int verify_ends(struct kafka *kf, struct kfk_topic *topic, struct kfk_reader **all,
                        const rd_kafka_topic_partition_list_t *list, struct cdc_error *err)
 {
     char how[128];
     for (int32_t p = 0; topic->made && p < topic->state.partitions; p++) {
         const rd_kafka_topic_partition_t *at =
             rd_kafka_topic_partition_list_find((void *)(uintptr_t)list, topic->name, p);
-        int64_t low, high = at && at->err == 0 ? at->offset : -1;
-        /* The end of what is stable: another producer's open transaction may stand before ours. */
-        if (high < topic->state.ends[p] &&
-            kfk_reader_offsets(rd, topic->name, p, &low, &high, err) < 0)
+        int64_t high = at && at->err == 0 ? at->offset : -1;
+        if (high < topic->state.ends[p] && ask_high(kf, topic, p, all, &high, err) < 0)
             return CDC_FAIL;
         if (high < topic->state.ends[p]) {
             snprintf(how, sizeof how,
@@ -231,12 +242,22 @@ static int verify_all_ends(struct kafka *kf, struct kfk_reader *rd, struct cdc_e
     struct kfk_reader *all = NULL;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     int rc = ask_ends(kf, rd, list, err);
-    if (rc == CDC_OK)
-        rc = kfk_reader_new(&kf->set, false, &kf->woken, &all, err);
     for (size_t i = 0; rc == CDC_OK && i < kf->n_topics; i++)
-        rc = verify_ends(kf, kf->topics[i], all, list, err);
+        rc = verify_ends(kf, kf->topics[i], &all, list, err);
     kfk_reader_free(all);
     rd_kafka_topic_partition_list_destroy(list);
+    return rc;
+}
+
+/* As kfk_reader_partitions, but a broker that has just started may not know of a topic yet. */
+static int count_sure(struct kafka *kf, struct kfk_reader *rd, const char *topic, int32_t *ret,
+                      struct cdc_error *err)
+{
+    int64_t until = cdc_mono_us() + SURE_US;
+    int rc;
+    while ((rc = kfk_reader_partitions(rd, topic, ret, err)) == CDC_END && cdc_mono_us() < until &&
+           !atomic_load(&kf->woken))
+        rd_kafka_poll(rd->rk, 100);
     return rc;
 }
 
@@ -247,7 +268,7 @@ int kfk_topics_verify(struct kafka *kf, struct kfk_reader *rd, struct cdc_error 
         int32_t n = 0;
         if (!topic->made)
             continue;
-        int rc = kfk_reader_partitions(rd, topic->name, &n, err);
+        int rc = count_sure(kf, rd, topic->name, &n, err);
         if (rc == CDC_END) {
             rc = lost(kf, topic, "there is no such topic", err);
             topic->made = false; /* it is made again where a table wants it */

@@ -19,11 +19,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define FRAME       5   /* bytes in front of key and value */
-#define OVERHEAD    128 /* of a batch of one record, beside key and value */
-#define RUN         512 /* records without key to one partition */
-#define SERVE_EVERY 256
-#define WARN_US     INT64_C(60000000)
+#define FRAME        5   /* bytes in front of key and value */
+#define OVERHEAD     128 /* of a batch of one record, beside key and value */
+#define RUN          512 /* records without key to one partition */
+#define SERVE_EVERY  256
+#define WARN_US      INT64_C(60000000)
+#define SCRATCH_KEEP ((size_t)1 << 20)
 
 static void put_frame(struct cdc_buf *buf, uint32_t id)
 {
@@ -228,5 +229,7 @@ int kfk_write(struct cdc_sink *snk, struct cdc_batch *batch, struct cdc_error *e
         kf->ready = false;
         return CDC_FAIL;
     }
+    if (kf->value.cap > SCRATCH_KEEP) /* one giant row is not held on to */
+        cdc_buf_done(&kf->value);
     return kf->bytes >= (uint64_t)kf->set.transaction_bytes ? CDC_FULL : CDC_OK;
 }

@@ -286,7 +286,7 @@ static bool unscaled(struct cdc_reader *rd, int n, int behind, u128 *ret)
         unsigned digit = cdc_read_be16(rd), places = 4;
         if (digit > 9999)
             return false;
-        if (i == n - 1 && behind > 0) {
+        if (i == n - 1 && behind > 0 && behind < 4) {
             places -= (unsigned)behind;
             if (digit % powers[behind] != 0)
                 return false;

@@ -30,10 +30,11 @@ int pgs_xids_parse(const char *text, struct pgs_xids *ret)
     xids.list = calloc(strlen(p) / 2 + 1, sizeof *xids.list);
     bool right = xids.list && xids.xmin <= xids.xmax;
     for (; right && *p; p += *p == ',') {
-        uint64_t *to = &xids.list[xids.n];
-        right =
-            read_xid(&p, to) && (*p == 0 || (*p == ',' && p[1])) && (xids.n == 0 || to[-1] < *to);
-        xids.n += right;
+        uint64_t xid = 0;
+        right = read_xid(&p, &xid) && (*p == 0 || (*p == ',' && p[1])) &&
+                (xids.n == 0 || xids.list[xids.n - 1] < xid);
+        if (right)
+            xids.list[xids.n++] = xid;
     }
     if (!right) {
         free(xids.list);

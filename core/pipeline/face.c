@@ -162,15 +162,14 @@ static int post(struct cdc_face *face, const json_t *body, struct cdc_http_reply
     uint64_t id = 0;
     if (!name)
         return cdc_http_error(ret, 400,
-                              "the body is {\"command\": \"pause\" or \"resume\", \"table\": "
-                              "\"schema.table\"}");
-    if (strcmp(name, "snapshot") == 0)
-        return cdc_http_error(ret, 501, "this version has no snapshots");
+                              "the body is {\"command\": \"pause\", \"resume\" or \"snapshot\", "
+                              "\"table\": \"schema.table\"}");
     unsigned command = 0;
     while (command < CDC_COMMANDS && strcmp(name, cdc_command_name(command)) != 0)
         command++;
     if (command == CDC_COMMANDS)
-        return cdc_http_error(ret, 400, "there is no such command; there are pause and resume");
+        return cdc_http_error(ret, 400,
+                              "there is no such command; there are pause, resume and snapshot");
     int rc = cdc_mailbox_post(face->run->mailbox, command, table, &id);
     if (rc == CDC_END)
         return cdc_http_error(ret, 400, "\"table\" must name a table: schema.table");

@@ -116,6 +116,8 @@ int cdc_copier_begin(struct cdc_copier *copier, const struct cdc_map *checkpoint
     copier->refresh = true;
     copier->hold = HOLD_NONE;
     copier->want_count = copier->counting = copier->witnessed = copier->exact_only = false;
+    struct cdc_slice clock = cdc_map_get(checkpoint, "clock");
+    copier->clock_us = clock.p ? strtoll((const char *)clock.p, NULL, 10) : 0;
     copier->incarnation =
         incarnation.p ? (uint32_t)strtoul((const char *)incarnation.p, NULL, 10) : 1;
     int rc = copy_tables_load(copier, checkpoint, err);
@@ -216,6 +218,8 @@ static int ask_last(struct cdc_copier *copier, struct cdc_error *err)
     if (copier->src->ops->last(copier->src, &last, err) < 0)
         return CDC_FAIL;
     last.id = cdc_slice_of(NULL, 0);
+    if (last.commit_us == 0) /* none is known of this session */
+        last.commit_us = copier->clock_us ? copier->clock_us : cdc_now_us();
     copy_lock(copier);
     copier->last = last;
     if (copier->want_count) {

@@ -109,6 +109,7 @@ struct cdc_copier {
     bool tell_copied;       /* the source is to be told */
     bool listed, refresh;   /* the list was had in this session; is to be had again */
     uint32_t incarnation;
+    int64_t clock_us; /* the highest commit time before the session; 0: none */
     atomic_bool oom;
 
     enum copy_hold hold;

@@ -612,6 +612,7 @@ static int get_ready(struct planner *pl)
     copy_unlock(copier);
     if (!counting && begin_counting(copier) != CDC_OK)
         return CDC_END;
+    cdc_log(CDC_LOG_DEBUG, "snapshot: transactions are counted");
     if (copier->exact_only || (counting && witnessed))
         return CDC_OK;
     rc = own_look(pl, CDC_LOOK_EXACT, WITNESS_US);
@@ -620,6 +621,8 @@ static int get_ready(struct planner *pl)
         copier->witnessed = cdc_passed_witness(&copier->passed, copier->snap->place);
     witnessed = copier->witnessed;
     copy_unlock(copier);
+    cdc_log(CDC_LOG_DEBUG, "snapshot: exact look: %d, %s", rc,
+            witnessed ? "a witness" : "of no use");
     if (witnessed)
         return CDC_OK;
     end_counting(copier);

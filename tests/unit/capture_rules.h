@@ -17,7 +17,7 @@ static inline struct cdc_capture *read_rules(struct cdc_arena *arena, const char
     struct cdc_capture *capture = NULL;
     if (cdc_node_parse(&doc, cdc_slice_str(yaml), &root, err) != CDC_OK)
         fail_msg("%s: %s", err->where, err->message);
-    struct cdc_rule_defaults defaults = {.hash_key = cdc_slice_str(key)};
+    struct cdc_rule_defaults defaults = {.hash_key = cdc_slice_str(key), .source = "example"};
     int rc = cdc_capture_read(&doc, &root->entries[0], &defaults, &capture, err);
     return rc == CDC_OK ? capture : NULL;
 }

@@ -149,6 +149,13 @@ static const struct hash_row {
      "{tables: p.a, snapshot: never, on_invalid: 'null'}", false},
     {"skip", "{tables: p.a, snapshot: never}", "{tables: p.a, snapshot: never, skip: true}", false},
     {"snapshot", "{tables: p.a, skip: true}", "{tables: p.a, skip: true, snapshot: never}", false},
+    {"snapshot's default", "{tables: p.a, skip: true}",
+     "{tables: p.a, skip: true, snapshot: initial}", true},
+    {"snapshot only", "{tables: p.a, skip: true}", "{tables: p.a, skip: true, snapshot: only}",
+     false},
+    {"where", "{tables: p.a, skip: true}", "{tables: p.a, skip: true, where: a > 1}", false},
+    {"priority changes no record", "{tables: p.a, snapshot: never}",
+     "{tables: p.a, snapshot: never, priority: 7}", true},
     {"key", "{tables: p.a, snapshot: never}", "{tables: p.a, snapshot: never, key: [a]}", false},
     {"order of the key", "{tables: p.a, snapshot: never, key: [a, b]}",
      "{tables: p.a, snapshot: never, key: [b, a]}", false},
@@ -274,8 +281,10 @@ static void test_more_rules(void **state)
 }
 
 #define NO_SNAPSHOT(tables)                                                                        \
-    "the capture rule for \"" tables "\" needs `snapshot: never`: this version has no snapshots. " \
-    "With `snapshot: never` capture starts where the slot starts, and rows written before are "    \
+    "the capture rule for \"" tables                                                               \
+    "\" needs `snapshot: never`: a source of type example cannot "                                 \
+    "copy rows that were there before. With `snapshot: never` capture starts where the stream "    \
+    "starts, and rows written before are "                                                         \
     "not "                                                                                         \
     "in the output"
 #define NO_SCHEMA(tables)                                                                          \
@@ -290,6 +299,11 @@ static const struct error_row {
      "shop.yaml:2: " NO_SNAPSHOT("p.a")},
     {"snapshot only", "capture:\n\n- {tables: p.*, snapshot: only}\n",
      "shop.yaml:3: " NO_SNAPSHOT("p.*")},
+    {"where without a copy", "capture:\n- tables: p.a\n  snapshot: never\n  where: a > 1\n",
+     "shop.yaml:4: where: it says which rows are copied, and `snapshot: never` copies none: leave "
+     "out one of the two"},
+    {"where empty", "capture:\n- tables: p.a\n  snapshot: initial\n  where: ''\n",
+     "shop.yaml:4: where: a condition is wanted: leave it out to copy all rows"},
     {"snapshot unknown", "capture:\n- {tables: p.*, snapshot: nevr}\n",
      "shop.yaml:2: capture.snapshot: \"nevr\" is not one of initial, never, only; did you mean "
      "\"never\"?"},

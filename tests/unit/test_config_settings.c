@@ -97,8 +97,18 @@ static const struct row {
      "name: shop\n" SOURCE HASHING SINK "secrets: {hash: '${env:T_NUMBER}${env:T_NUMBER}'}\n",
      NULL},
     {"snapshot", "name: shop\n" SOURCE "capture:\n  - tables: example.*\n" SINK,
-     "shop.yaml:4: the capture rule for \"example.*\" needs `snapshot: never`: this version has no "
-     "snapshots.*"},
+     "shop.yaml:4: the capture rule for \"example.*\" needs `snapshot: never`: a source of "
+     "type example cannot copy rows that were there before.*"},
+    {"snapshot of a source that copies",
+     "name: shop\nsource: {type: postgres, url: 'postgresql://h/d'}\n"
+     "snapshot: {mode: ranged, threads: 4, range_bytes: 1MiB, rate: 8MiB, max_log: 1GiB, max_age: "
+     "10m}\ncapture: [{tables: a.b}, {tables: a.c, snapshot: only, where: 'id > 3', priority: "
+     "2}]\n" SINK,
+     NULL},
+    {"snapshot with no threads", "name: shop\n" REST "snapshot: {threads: 0}\n",
+     "shop.yaml:5: snapshot.threads: *"},
+    {"snapshot mode unknown", "name: shop\n" REST "snapshot: {mode: range}\n",
+     "shop.yaml:5: snapshot.mode: \"range\" is not one of auto, ranged; did you mean \"ranged\"?"},
     {"a list", "- a\n", "shop.yaml:1: a mapping is wanted, with name, source, capture and sink"},
     {"a text", "hello\n", "shop.yaml:1: a mapping is wanted, with name, source, capture and sink"},
     {"nothing", "", "shop.yaml:1: the file is empty"},

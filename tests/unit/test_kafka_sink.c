@@ -30,7 +30,7 @@ static void test_commit_and_read_back(void **state)
     rig_must(&rig, rig_recover(&rig));
     rig_position(&rig, "hundred");
     assert_int_equal(rig.kf->txn, 4); /* the ends at the close, and the owner again */
-    assert_int_equal(rig.seen.n, 1); /* nothing of the sink's own */
+    assert_int_equal(rig.seen.n, 1);  /* nothing of the sink's own */
     assert_int_equal(memcmp(rig.kf->seq, "00000001-", 9), 0);
     rig_done(&rig);
 }
@@ -434,6 +434,22 @@ static void test_lost_topic(void **state)
     rig_done(&rig);
 }
 
+/* The same seen by a running instance: a report's offset is lower than one before. */
+static void test_topic_made_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, "", "");
+    rig_must(&rig, one_commit(&rig, "x"));
+    for (int p = 0; p < RIG_PARTITIONS; p++)
+        rig.kf->topics[0]->state.ends[p] = 1000;
+    assert_int_equal(one_commit(&rig, "y"), CDC_FAIL);
+    assert_int_equal(rig.err.action, CDC_REWIND);
+    assert_int_equal(rig_recover(&rig), CDC_FAIL);
+    assert_int_equal(rig.err.action, CDC_OPERATOR);
+    rig_done(&rig);
+}
+
 /* The ends are in the control topic: another process knows them too. */
 static void test_ends_are_saved(void **state)
 {
@@ -473,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_partition_by_fields),
         cmocka_unit_test(test_compacted),
         cmocka_unit_test(test_refused_by_the_broker),
+        cmocka_unit_test(test_topic_made_again),
         cmocka_unit_test(test_ends_are_saved),
     };
     for (size_t i = 0; i < CM_COUNT(plain); i++)

@@ -24,7 +24,7 @@ def refusals(l, face):
             (400, {"table": "shop.t"}, {}), (400, [], {}), (400, b"{", {}), (400, b"", {}),
             (400, b'{"command":"pause","command":"resume","table":"shop.t"}', {}),
             (400, {"command": "pause", "table": {"a": 1}}, {}), (413, b" " * 20000, {}),
-            (501, {"command": "snapshot", "table": "shop.t"}, {}),
+            (400, {"command": "snapshot", "table": "t"}, {}),
             (403, {"command": "pause", "table": "shop.t"}, page), (415, {"command": "pause", "table": "shop.t"}, form),
             (401, {"command": "pause", "table": "shop.t"}, {"Authorization": "Bearer other"}),
             (401, {"command": "pause", "table": "shop.t"}, {"Authorization": ""})]:

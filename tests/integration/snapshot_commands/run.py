@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Without this a table that was paused, added, or asked for again would stay with a hole: commands on a running instance copy
+it anew, rows that are gone are swept away, gaps close, and in the end replica and source are equal.
+"""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
+import collections  # noqa: E402
+import json  # noqa: E402
+import signal  # noqa: E402
+import time  # noqa: E402
+
+from sidestream_test import compare, http, lab, wait, workload  # noqa: E402
+
+TABLES = ["shop.account", "shop.item", "shop.code", "shop.part", "shop.scratch", "shop.txlog"]
+
+
+def key(car, name):
+    """A checkpoint key as the commits leave it."""
+    value = None
+    for record in car.output().commits():
+        value = record.get("delta", {}).get(name, value)
+    return (json.loads(value) if isinstance(value, str) else value) or {}
+
+
+def copied(car, table, generation=1):
+    now = key(car, f"copy/{table}")
+    assert now.get("state") != "failed", now
+    return now.get("state") == "done" and now["generation"] >= generation
+
+
+def give(face, command, table):
+    got = face.ask("/commands", {"command": command, "table": table})
+    assert got[0] == 202, got
+    number = json.loads(got[1])["id"]
+
+    def settled():
+        mine = [c for c in json.loads(face.ask("/commands")[1]) if c["id"] == number]
+        return mine and mine[0]["state"] in ("done", "failed") and mine[0]
+    return wait.until(f"{command} {table} to be settled", settled)
+
+
+def main(l):
+    pg = l.postgres(conf=["max_replication_slots = 20", "max_wal_senders = 20"])
+    pg.sql(workload.SCHEMA + "create table shop.skipped (id int primary key); insert into shop.skipped values (1)")
+    workload.Writers(pg, f"{l.seed}-before", 2, transactions=60).start().join()
+    face = http.Face()
+    capture = [{"tables": "shop.skipped", "skip": True}, {"tables": "shop.*", "priority": 1}]
+    car = l.sidecar(pg, capture=capture, http=face.settings, snapshot={"range_bytes": "64KiB"})
+    car.start().wait_streaming(pg)
+    writers = workload.Writers(pg, l.seed, 2, pause=0.005).start()
+    for table in TABLES:
+        wait.until(f"{table} to be copied", lambda: copied(car, table), 60)
+    l.step("copied at the start")
+    repeat(l, face, car)
+    pausing(l, pg, face, car)
+    taking(l, pg, face, car)
+    writers.stop()
+    assert car.terminate() == 0
+    car.catch_up()
+    total = compare.replica(pg, car.replica(), TABLES + ["shop.skipped", "shop.added"])
+    assert car.call("fsck", "CONFIG").code == 0
+    l.step(f"{total} rows equal in replica and source")
+
+
+def repeat(l, face, car):
+    assert give(face, "snapshot", "shop.nothing.at")["state"] == "done"  # a rule takes the name
+    assert give(face, "snapshot", "shop.skipped")["outcome"] == "no rule captures a table of this name"
+    for generation, table in ((2, "shop.account"), (2, "shop.code"), (3, "shop.account")):
+        done = give(face, "snapshot", table)
+        assert done["state"] == "done", done
+        wait.until(f"{table}, generation {generation}", lambda: copied(car, table, generation), 60)
+    sweeps = collections.Counter(r.table for r in car.output().rows()
+                                 if r.op == "t" and r.cells["__delete_reason"] == "inferred")
+    assert sweeps == {"shop.account": 2, "shop.code": 1}, sweeps
+    assert key(car, "copy/shop.nothing.at")["state"] == "failed"
+    l.step("copied again, swept")
+
+
+def pausing(l, pg, face, car):
+    for crash in (False, True):
+        before = key(car, "copy/shop.item")["generation"]
+        assert give(face, "pause", "shop.item")["state"] == "done"
+        assert give(face, "snapshot", "shop.item")["outcome"] == "it is paused: resume copies it anew"
+        time.sleep(0.5)
+        assert "gap" in key(car, "table/shop.item")
+        assert give(face, "resume", "shop.item")["state"] == "done"
+        if crash:
+            car.kill9()
+            car.start().wait_streaming(pg)
+        wait.until("the gap to be closed",
+                   lambda: copied(car, "shop.item", before + 1) and "gap" not in key(car, "table/shop.item"), 60)
+    l.step("paused and resumed: the gap is closed")
+
+
+def taking(l, pg, face, car):
+    """A table that was skipped is taken, one that was not there is added, under a kill."""
+    car.kill9()
+    pg.sql("create table shop.added (id int primary key, v text); insert into shop.added select g, 'x' from "
+           "generate_series(1, 5000) g; insert into shop.skipped select g from generate_series(2, 3000) g")
+    car.settings["capture"] = [{"tables": "shop.*"}]
+    car.write_config()
+    car.start().wait_streaming(pg)
+    time.sleep(0.3)
+    car.kill9()
+    car.start().wait_streaming(pg)
+    for table in ("shop.added", "shop.skipped"):
+        wait.until(f"{table} to be copied", lambda: copied(car, table), 60)
+    car.process.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    assert car.alive()
+    l.step("taken and added")
+
+
+lab.run(main)

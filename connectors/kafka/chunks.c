@@ -131,9 +131,8 @@ struct kfk_msg *kfk_chunks_take(struct kfk_chunks *ch, size_t n)
     return msg;
 }
 
-void kfk_chunks_give(struct kfk_chunks *ch, struct kfk_msg *msg)
+void kfk_chunks_give(struct kfk_chunks *ch, struct kfk_chunk *chunk)
 {
-    struct kfk_chunk *chunk = msg->chunk;
     ch->msgs--;
     if (--chunk->msgs > 0)
         return;

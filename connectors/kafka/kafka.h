@@ -117,10 +117,9 @@ struct kfk_chunk {
 
 struct kfk_topic;
 
-/* Stands before each message's bytes: the message's opaque. */
+/* Stands before each message's bytes. Touched again only when its report says that it failed. */
 struct kfk_msg {
-    struct kfk_chunk *chunk;
-    struct kfk_topic *topic;   /* NULL: of the control topic */
+    struct kfk_chunk *chunk;   /* the message's opaque */
     char seq[CDC_SEQ_LEN + 2]; /* not terminated */
     /* value, then key */
 };
@@ -140,13 +139,18 @@ void kfk_chunks_done(struct kfk_chunks *ch); /* also with messages in them: libr
 bool kfk_chunks_room(const struct kfk_chunks *ch, size_t n);
 /* Memory of a message with n bytes of value and key, counted. NULL: no memory. */
 struct kfk_msg *kfk_chunks_take(struct kfk_chunks *ch, size_t n);
-/* The message was reported (or never handed over): its memory is free. */
-void kfk_chunks_give(struct kfk_chunks *ch, struct kfk_msg *msg);
+/* A message of the chunk was reported (or never handed over): its memory is free. */
+void kfk_chunks_give(struct kfk_chunks *ch, struct kfk_chunk *chunk);
 size_t kfk_chunks_used(const struct kfk_chunks *ch); /* as bounded by max */
 
 static inline uint8_t *kfk_msg_bytes(struct kfk_msg *msg)
 {
     return (uint8_t *)(msg + 1);
+}
+/* The way back, from what a report lends: the value, or of a tombstone the key. */
+static inline const struct kfk_msg *kfk_msg_of(const void *bytes)
+{
+    return (const struct kfk_msg *)bytes - 1;
 }
 
 /* ---- topics.c, admin.c ---- */

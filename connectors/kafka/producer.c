@@ -39,14 +39,17 @@ static void note_trouble(struct kfk_trouble *trouble, rd_kafka_resp_err_t code, 
 }
 
 /* Which record was too large? Every message of its batch is reported: the largest is meant. */
-static void note_refused(struct kfk_trouble *trouble, const struct kfk_msg *msg, size_t bytes)
+static void note_refused(struct kfk_trouble *trouble, const rd_kafka_message_t *report,
+                         struct kfk_topic *topic)
 {
+    size_t bytes = report->len + report->key_len;
     trouble->refused++;
-    if (bytes <= trouble->bytes || !msg->topic)
+    if (bytes <= trouble->bytes || !topic)
         return;
     trouble->bytes = bytes;
-    trouble->topic = msg->topic;
-    memcpy(trouble->seq, msg->seq, CDC_SEQ_LEN);
+    trouble->topic = topic;
+    memcpy(trouble->seq, kfk_msg_of(report->payload ? report->payload : report->key)->seq,
+           CDC_SEQ_LEN);
 }
 
 static bool purged(rd_kafka_resp_err_t code)
@@ -57,18 +60,18 @@ static bool purged(rd_kafka_resp_err_t code)
 static void report_cb(rd_kafka_t *rk, const rd_kafka_message_t *report, void *opaque)
 {
     struct kfk_producer *prod = opaque;
-    struct kfk_msg *msg = report->_private;
+    struct kfk_topic *topic = rd_kafka_topic_opaque(report->rkt); /* NULL: the control topic */
     (void)rk;
     if (report->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (msg->topic && !kfk_topic_delivered(msg->topic, report->partition, report->offset))
+        if (topic && !kfk_topic_delivered(topic, report->partition, report->offset))
             note_trouble(&prod->trouble, RD_KAFKA_RESP_ERR__INCONSISTENT,
                          "offsets of a topic went back: it was made again under us");
     } else if (!purged(report->err)) {
         note_trouble(&prod->trouble, report->err, rd_kafka_message_errstr(report));
         if (report->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-            note_refused(&prod->trouble, msg, report->len + report->key_len);
+            note_refused(&prod->trouble, report, topic);
     }
-    kfk_chunks_give(&prod->chunks, msg);
+    kfk_chunks_give(&prod->chunks, report->_private);
 }
 
 static void error_cb(rd_kafka_t *rk, int code, const char *reason, void *opaque)
@@ -324,7 +327,6 @@ static struct kfk_msg *lay_down(struct kfk_producer *prod, const struct kfk_out 
     struct kfk_msg *msg = kfk_chunks_take(&prod->chunks, out->value.len + out->key.len);
     if (!msg)
         return NULL;
-    msg->topic = out->topic;
     if (out->seq)
         memcpy(msg->seq, out->seq, CDC_SEQ_LEN);
     else
@@ -343,7 +345,7 @@ static int hand_over(struct kafka *kf, const struct kfk_out *out, struct kfk_msg
     uint8_t *bytes = kfk_msg_bytes(msg);
     rd_kafka_topic_t *rkt = out->topic ? out->topic->rkt : kf->prod->control;
     if (rd_kafka_produce(rkt, out->partition, 0, out->value.p ? bytes : NULL, out->value.len,
-                         out->key.p ? bytes + out->value.len : NULL, out->key.len, msg) == 0)
+                         out->key.p ? bytes + out->value.len : NULL, out->key.len, msg->chunk) == 0)
         return CDC_OK;
     rd_kafka_resp_err_t code = rd_kafka_last_error();
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
@@ -377,7 +379,7 @@ int kfk_producer_send(struct kafka *kf, const struct kfk_out *out, struct cdc_er
         }
     }
     if (rc < 0) { /* it never was librdkafka's */
-        kfk_chunks_give(&prod->chunks, msg);
+        kfk_chunks_give(&prod->chunks, msg->chunk);
         return CDC_FAIL;
     }
     kf->bytes += n;

@@ -151,8 +151,14 @@ static struct kfk_topic *topic_of(struct kafka *kf, const struct cdc_table *tab,
         cdc_stream_suffix(tab, &name);
         cdc_buf_printf(&full, "%s.%s", tab->schema, tab->name);
         const char *text = cdc_buf_cstr(&name), *key = cdc_buf_cstr(&full);
-        topic = text && key ? kfk_topic_add(kf, text) : NULL;
-        if (!topic)
+        bool fits = name.len <= KFK_TOPIC_MAX;
+        topic = text && key && fits ? kfk_topic_add(kf, text) : NULL;
+        if (!fits)
+            (void)cdc_fail(err, CDC_CONFIG, key ? key : "",
+                           "the name of its new topic would be longer than %d bytes: give the "
+                           "capture rule a shorter `topic`",
+                           KFK_TOPIC_MAX);
+        else if (!topic)
             (void)cdc_fail_oom(err);
         else if (add_table(topic, key, err) < 0)
             topic = NULL;

@@ -343,7 +343,9 @@ static int bind_one(struct kafka *kf, struct kfk_topic *topic, struct cdc_error 
     const struct rd_kafka_metadata *md = NULL;
     if (fit_batches(kf, topic, err) < 0)
         return CDC_FAIL;
-    topic->rkt = rd_kafka_topic_new(kf->prod->rk, topic->name, NULL);
+    rd_kafka_topic_conf_t *conf = rd_kafka_default_topic_conf_dup(kf->prod->rk);
+    rd_kafka_topic_conf_set_opaque(conf, topic); /* how a report finds its topic */
+    topic->rkt = rd_kafka_topic_new(kf->prod->rk, topic->name, conf);
     if (!topic->rkt)
         return cdc_fail_oom(err);
     /* Else the first record waits for it, for up to a second (facts 2.3); a failure shows there. */

@@ -7,7 +7,8 @@
  * one deadline. libpq's buffer has no bound: it is only filled in between drains, never while the
  * queue is full.
  *
- * A batch is handed over when it is full; at the end of a transaction when nothing more has arrived
+ * A batch is handed over when it is full, or half full at the end of a transaction (where any sink
+ * can commit); at the end of a transaction when nothing more has arrived
  * (under load up to 2 ms later, so that short transactions share batches); at the deadline.
  *
  * Idle positions: a keepalive's wal_end says that every transaction that commits below it was sent.
@@ -271,6 +272,8 @@ static int drain(struct pgs_source *src, struct cdc_batch *batch, struct cdc_err
         PQfreemem(data.raw);
         if (rc < 0)
             return rc;
+        if (!src->tx.open && batch->n > 0 && cdc_batch_half(batch))
+            return CDC_FULL;
         if ((++src->burst & 255) == 0 && cdc_mono_us() >= src->status_due_us &&
             pgs_stream_status(src, true, err) < 0)
             return CDC_FAIL;

@@ -185,6 +185,11 @@ bool cdc_batch_full(const struct cdc_batch *batch)
     return batch_size(batch) >= batch->target;
 }
 
+bool cdc_batch_half(const struct cdc_batch *batch)
+{
+    return batch_size(batch) >= batch->target / 2;
+}
+
 struct cdc_batch *cdc_batch_ref(struct cdc_batch *batch)
 {
     atomic_fetch_add_explicit(&batch->refs, 1, memory_order_relaxed);

@@ -5,8 +5,8 @@
  * and
  * `"gap":{"from":<position>}` into its state. That becomes true with the next commit, the first
  * that can move the position over changes of the table. Taken again, the table keeps its gap and
- * says so at every start: only a new copy of it could close the gap, and there are no snapshots
- * yet.
+ * says so at every start: only a new copy of it closes the gap (pipeline/copied.c), which the rule
+ * has made by itself unless it says `snapshot: never`.
  */
 #include "pipeline/session.h"
 
@@ -75,7 +75,9 @@ static int look(struct cdc_outlet *out, const struct cdc_kv *kv)
     if (gap && taken)
         cdc_log(CDC_LOG_WARN,
                 "table %s has a gap: it was not captured for a while, and changes after %s are "
-                "missing; a new lake, or a snapshot once there are some, makes it whole",
+                "missing until it is copied anew: by itself, or by `sidestream snapshot` where its "
+                "rule "
+                "says never",
                 key + strlen(PREFIX), from ? from : "an unknown place");
     else if (!gap && !taken && state)
         rc = note(out, kv, state);

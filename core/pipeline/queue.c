@@ -63,6 +63,13 @@ struct cdc_queue *cdc_queue_new(struct cdc_pool *pool)
 
 /* ---- rings ---- */
 
+/* The i-th from the head; i may be n, where there is room. */
+static struct item *at(const struct ring *ring, size_t i)
+{
+    size_t k = ring->head + i;
+    return &ring->items[k < ring->cap ? k : k - ring->cap];
+}
+
 static bool make_room(struct ring *ring)
 {
     if (ring->n < ring->cap)
@@ -72,7 +79,7 @@ static bool make_room(struct ring *ring)
     if (!items)
         return false;
     for (size_t i = 0; i < ring->n; i++)
-        items[i] = ring->items[(ring->head + i) % ring->cap];
+        items[i] = *at(ring, i);
     free(ring->items);
     *ring = (struct ring){.items = items, .n = ring->n, .cap = cap};
     return true;
@@ -81,7 +88,7 @@ static bool make_room(struct ring *ring)
 /* There is room for it. */
 static void put(struct ring *ring, struct item item)
 {
-    ring->items[(ring->head + ring->n++) % ring->cap] = item;
+    *at(ring, ring->n++) = item;
 }
 
 static struct item *head(const struct ring *ring)
@@ -91,7 +98,7 @@ static struct item *head(const struct ring *ring)
 
 static void drop_head(struct ring *ring)
 {
-    ring->head = (ring->head + 1) % ring->cap;
+    ring->head = ring->head + 1 < ring->cap ? ring->head + 1 : 0;
     ring->n--;
 }
 
@@ -119,19 +126,31 @@ static void let_go(struct cdc_lane *lane)
     free_if_left(lane);
 }
 
+/* The lane at the head: the queue is done with it. */
+static void drop_lane(struct cdc_queue *queue)
+{
+    struct cdc_lane *lane = head(&queue->ring)->lane;
+    head(&queue->ring)->lane = NULL;
+    drop_head(&queue->ring);
+    let_go(lane);
+}
+
 static void release_all(struct cdc_queue *queue)
 {
-    for (; queue->ring.n > 0; drop_head(&queue->ring)) {
-        cdc_batch_unref(head(&queue->ring)->batch);
-        if (head(&queue->ring)->lane)
-            let_go(head(&queue->ring)->lane);
+    while (queue->ring.n > 0) {
+        if (head(&queue->ring)->lane) {
+            drop_lane(queue);
+        } else {
+            cdc_batch_unref(head(&queue->ring)->batch);
+            drop_head(&queue->ring);
+        }
     }
 }
 
 static void shut_lanes(struct cdc_queue *queue)
 {
     for (size_t i = 0; i < queue->ring.n; i++) {
-        struct item *item = &queue->ring.items[(queue->ring.head + i) % queue->ring.cap];
+        struct item *item = at(&queue->ring, i);
         if (item->lane)
             item->lane->shut = true;
     }
@@ -145,8 +164,7 @@ static struct ring *front(struct cdc_queue *queue)
             return &item->lane->ring;
         if (!item->lane->shut)
             return NULL;
-        let_go(item->lane);
-        drop_head(&queue->ring);
+        drop_lane(queue);
     }
     return queue->ring.n > 0 ? &queue->ring : NULL;
 }
@@ -261,7 +279,7 @@ void cdc_queue_look(struct cdc_queue *queue, struct cdc_queue_look *ret)
                                    .limit = cdc_pool_limit(queue->pool)};
     pthread_mutex_lock(&queue->lock);
     for (size_t i = 0; i < ring->n; i++) {
-        const struct item *item = &ring->items[(ring->head + i) % ring->cap];
+        const struct item *item = at(ring, i);
         const struct cdc_batch *batch = item->batch;
         ret->batches += item->lane ? item->lane->ring.n : 1;
         if (batch && i < ASKED && ret->oldest_us == 0 && batch->n > 0 && batch->changes[0].tx)

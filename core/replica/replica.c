@@ -18,9 +18,13 @@
 #include "cdc/clock.h"
 #include "cdc/log.h"
 
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define MAX_ROWS       50000
 #define GROUP_US       1000000
@@ -129,6 +133,7 @@ struct run {
     uint64_t max_rows;
     uint64_t commits, rows; /* applied, and not durable yet */
     int64_t fresh_us;       /* when the last group ended */
+    char name[128];         /* as a reader of the feed; "" not made yet */
 };
 
 static bool stopped(const struct run *run)
@@ -148,21 +153,58 @@ static void nap(const struct run *run, int64_t us)
     }
 }
 
+/*
+ * What the feed knows this replica by: its file's name, and a hash of where that lies, so that two
+ * of them are two readers.
+ */
+static void name_reader(struct run *run)
+{
+    char host[128] = "?", path[PATH_MAX];
+    uint64_t hash = 0xcbf29ce484222325u;
+    const char *whole = realpath(run->opt->path, path) ? path : run->opt->path;
+    const char *leaf = strrchr(whole, '/'), *parts[] = {host, ":", whole};
+    gethostname(host, sizeof host - 1);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        for (const char *p = parts[i]; *p; p++)
+            hash = (hash ^ (uint8_t)*p) * 0x100000001b3u;
+    int n = snprintf(run->name, sizeof run->name, "replica-%.60s", leaf ? leaf + 1 : whole);
+    for (char *p = run->name; *p; p++)
+        if (!strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.-", *p))
+            *p = '_';
+    snprintf(run->name + n, sizeof run->name - (size_t)n, "-%016" PRIx64, hash);
+}
+
+/* How far the database is, so that retention waits for it. */
+static void tell(struct run *run, bool last)
+{
+    if (!run->ops->applied)
+        return;
+    if (!run->name[0])
+        name_reader(run);
+    run->ops->applied(run->feed, run->name, run->rep->number, last);
+}
+
 static int open_both(struct run *run, struct cdc_error *err)
 {
     if (cdc_replica_open(run->opt->path, run->cfg->name, &run->rep, err))
         return CDC_FAIL;
-    const struct cdc_feed_start start = {.token = run->rep->token};
+    const struct cdc_feed_start start = {.token = run->rep->token,
+                                         .whole = run->rep->token == NULL};
     run->result->number = run->rep->number;
     run->commits = run->rows = 0;
     run->fresh_us = cdc_mono_us();
-    return run->ops->open(run->cfg, NULL, &start, &run->feed, err);
+    if (run->ops->open(run->cfg, NULL, &start, &run->feed, err))
+        return CDC_FAIL;
+    tell(run, false);
+    return CDC_OK;
 }
 
 static void close_both(struct run *run)
 {
-    if (run->feed)
+    if (run->feed) {
+        tell(run, true);
         run->ops->close(run->feed);
+    }
     cdc_replica_close(run->rep);
     run->feed = NULL;
     run->rep = NULL;
@@ -178,6 +220,7 @@ static void settle(struct run *run)
     run->result->rows += run->rows;
     run->commits = run->rows = 0;
     run->fresh_us = cdc_mono_us();
+    tell(run, false);
 }
 
 /* The rows of the commit that the feed stands at. CDC_END: all; CDC_AGAIN: left in the middle. */

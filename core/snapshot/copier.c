@@ -112,7 +112,8 @@ int cdc_copier_begin(struct cdc_copier *copier, const struct cdc_map *checkpoint
     copier->fresh = !copier->positioned;
     copier->started = !copier->fresh || copier->ranged || !copy_any_rule(copier);
     copier->tell_copied = copier->fresh && copier->started;
-    copier->listed = copier->oom = false;
+    copier->listed = false;
+    atomic_store(&copier->oom, false);
     copier->refresh = true;
     copier->hold = HOLD_NONE;
     copier->want_count = copier->counting = copier->witnessed = copier->exact_only = false;

@@ -6,6 +6,7 @@
  *   copier.c   life, and what the pipeline's threads call
  *   tables.c   the tables: which are copied, restarts, failures, their states into the lane
  *   rounds.c   the planner's thread: what is copied when
+ *   feed.c     the pieces that a round reads
  *   worker.c   the readers' threads
  *
  * Everything in struct cdc_copier is under `lock` but what is said to be constant or atomic.
@@ -156,6 +157,25 @@ bool copy_wait(struct cdc_copier *copier, int64_t deadline_us);
 bool copy_any_rule(const struct cdc_copier *copier); /* does any want rows? */
 /* Is the failure the world's, which may mend? */
 bool copy_may_mend(const struct cdc_error *err);
+
+/* ---- the planner: rounds.c, feed.c ---- */
+struct copy_planner {
+    struct cdc_copier *copier;
+    int64_t list_us;    /* when the list is due */
+    int64_t backoff_us; /* the last one; 0: all goes well */
+    unsigned failures;  /* of feeding, in a row */
+    struct cdc_error err;
+};
+#define COPY_LIST_US    ((int64_t)60000000)
+#define COPY_WITNESS_US ((int64_t)10000000)
+/* The planner's own connection and look. CDC_AGAIN, CDC_END as take says. */
+int copy_own_look(struct copy_planner *pl, enum cdc_look look, int64_t wait_us);
+void copy_close_own(struct cdc_copier *copier);
+/* Looks which tables there are. */
+int copy_refresh_list(struct copy_planner *pl);
+/* One more piece for the workers. CDC_END: there is none. A connection that failed is made anew. */
+int copy_feed(struct copy_planner *pl);
+bool copy_table_due(const struct copy_table *tab, int64_t now_us); /* is it to be copied now? */
 
 /* ---- threads ---- */
 void *copy_planner_main(void *copier);

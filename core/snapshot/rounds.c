@@ -27,57 +27,20 @@
 #include "cdc/log.h"
 
 #define SLICE_US      ((int64_t)100000)
-#define LIST_US       ((int64_t)60000000)
-#define WITNESS_US    ((int64_t)10000000)
 #define HOLD_EXACT_US ((int64_t)10000000)
 #define HOLD_NOW_US   ((int64_t)5000000)
 #define BACKOFF_US    ((int64_t)500000)
 #define BACKOFF_MAX   ((int64_t)30000000)
 #define AHEAD         2 /* pieces planned ahead, per worker */
-#define BOUND_MAX     ((size_t)64 << 20)
 #define GUARDS_MAX    3
-#define TRIES         3
-
-struct planner {
-    struct cdc_copier *copier;
-    int64_t list_us;    /* when the list is due */
-    int64_t backoff_us; /* the last one; 0: all goes well */
-    unsigned failures;  /* of feeding, in a row */
-    struct cdc_error err;
-};
 
 static bool stopped(const struct cdc_copier *copier)
 {
     return atomic_load(&copier->stop);
 }
 
-/* ---- the planner's own connection ---- */
-
-static void close_own(struct cdc_copier *copier)
-{
-    if (copier->snap)
-        copier->ops->close(copier->snap);
-    copier->snap = NULL;
-}
-
-/* CDC_AGAIN, CDC_END as take says. */
-static int own_look(struct planner *pl, enum cdc_look look, int64_t wait_us)
-{
-    struct cdc_copier *copier = pl->copier;
-    int rc = CDC_OK;
-    if (!copier->snap)
-        rc = copier->ops->open(copier->src, &copier->snap, &pl->err);
-    if (rc == CDC_OK)
-        copier->snap->stop = &copier->stop;
-    if (rc == CDC_OK)
-        rc = copier->ops->take(copier->snap, look, cdc_mono_us() + wait_us, &pl->err);
-    if (rc < 0)
-        close_own(copier);
-    return rc;
-}
-
 /* Sleeps; longer with each time in a row. Always CDC_AGAIN. */
-static int back_off(struct planner *pl, const char *what)
+static int back_off(struct copy_planner *pl, const char *what)
 {
     struct cdc_copier *copier = pl->copier;
     pl->backoff_us = pl->backoff_us ? pl->backoff_us * 2 : BACKOFF_US;
@@ -91,58 +54,6 @@ static int back_off(struct planner *pl, const char *what)
         copy_wait(copier, until);
     copy_unlock(copier);
     return CDC_AGAIN;
-}
-
-/* ---- the list ---- */
-
-/* Under the lock: tables that were to be copied and are not there. */
-static void miss_tables(struct cdc_copier *copier)
-{
-    for (size_t i = 0; i < copier->n_tables; i++)
-        if (copy_table_wanted(copier->tables[i]) && !copier->tables[i]->listed)
-            copy_table_failed(copier, copier->tables[i],
-                              "the source has no such table that is captured: it was dropped, "
-                              "renamed or taken out of the publication");
-}
-
-static int take_list(struct planner *pl, const struct cdc_copy_name *names, size_t n)
-{
-    struct cdc_copier *copier = pl->copier;
-    int rc = CDC_OK;
-    copy_lock(copier);
-    for (size_t i = 0; i < copier->n_tables; i++)
-        copier->tables[i]->listed = false;
-    for (size_t i = 0; rc == CDC_OK && i < n; i++)
-        rc = copy_table_listed(copier, names[i].schema, names[i].name);
-    miss_tables(copier);
-    if (rc < 0)
-        copier->oom = true;
-    copier->listed = true;
-    copy_unlock(copier);
-    return rc;
-}
-
-static int refresh_list(struct planner *pl)
-{
-    struct cdc_copier *copier = pl->copier;
-    struct cdc_arena *arena = cdc_arena_new((size_t)256 << 20);
-    struct cdc_copy_name *names = NULL;
-    size_t n = 0;
-    int rc = arena ? CDC_OK : cdc_fail_oom(&pl->err);
-    copy_lock(copier);
-    copier->refresh = false; /* what is asked for from now on needs another look */
-    copy_unlock(copier);
-    if (rc == CDC_OK && !copier->snap)
-        rc = copier->ops->open(copier->src, &copier->snap, &pl->err);
-    if (rc == CDC_OK)
-        rc = copier->ops->list(copier->snap, arena, &names, &n, &pl->err);
-    if (rc == CDC_OK)
-        rc = take_list(pl, names, n);
-    if (rc < 0)
-        close_own(copier);
-    cdc_arena_free(arena);
-    pl->list_us = cdc_mono_us() + LIST_US;
-    return rc;
 }
 
 /* ---- phases ---- */
@@ -198,181 +109,6 @@ static void start_workers(struct cdc_copier *copier)
     copy_unlock(copier);
 }
 
-/* ---- what is to be read ---- */
-
-static bool may_copy(const struct copy_table *tab, int64_t now_us)
-{
-    return copy_table_wanted(tab) && tab->listed && tab->retry_us <= now_us;
-}
-
-/* Under the lock: the table that the next piece is cut of. */
-static struct copy_table *pick(struct cdc_copier *copier)
-{
-    int64_t now_us = cdc_mono_us();
-    for (size_t i = 0; i < copier->n_tables; i++) {
-        struct copy_table *tab = copier->tables[i];
-        bool seen = tab->round == copier->round.number && tab->ct.tab;
-        if (may_copy(tab, now_us) && cdc_copy_next(&tab->st) >= 0 &&
-            (!seen || tab->ct.divisible || tab->busy == 0))
-            return tab;
-    }
-    return NULL;
-}
-
-/* The table as the source has it now. CDC_END: not this one. CDC_FAIL: not with this connection. */
-static int describe(struct planner *pl, struct copy_table *tab, uint32_t epoch)
-{
-    struct cdc_copier *copier = pl->copier;
-    struct cdc_copy_table ct = {.tab = NULL};
-    int rc = copier->ops->table(copier->snap, tab->schema, tab->table, &ct, &pl->err);
-    if (copier->round.look != CDC_LOOK_START && !ct.resumable)
-        ct.divisible = false; /* its pieces would have to be of one round, and a round ends */
-    copy_lock(copier);
-    if (rc == CDC_OK && epoch == tab->epoch) {
-        cdc_table_unref(tab->ct.tab);
-        tab->ct = ct;
-        tab->round = copier->round.number;
-        if (!ct.resumable && cdc_copy_whole(&tab->st) < 0)
-            copier->oom = true;
-        ct.tab = NULL;
-    } else if (rc == CDC_END && epoch == tab->epoch) {
-        copy_table_failed(copier, tab, "the source has no such table any more");
-    } else if (rc == CDC_AGAIN && epoch == tab->epoch) {
-        copy_table_again(tab, pl->err.message);
-    } else if (rc < 0 && !copy_may_mend(&pl->err) && epoch == tab->epoch) {
-        copy_table_failed(copier, tab, pl->err.message);
-    }
-    copy_unlock(copier);
-    cdc_table_unref(ct.tab);
-    return rc < 0 ? CDC_FAIL : rc == CDC_OK ? CDC_OK : CDC_END;
-}
-
-/* Under the lock: the piece before `cut` (NULL: all of it) is somebody's. NULL: no memory. */
-static struct copy_piece *take_piece(struct cdc_copier *copier, struct copy_table *tab, int at,
-                                     const char *cut)
-{
-    struct copy_piece *piece = calloc(1, sizeof *piece);
-    if (piece && cdc_copy_take(&tab->st, at, cut) == CDC_OK) {
-        const struct cdc_piece *from = &tab->st.pieces[at];
-        *piece = (struct copy_piece){.tab = tab,
-                                     .epoch = tab->epoch,
-                                     .from = from->from ? strdup(from->from) : NULL,
-                                     .to = from->to ? strdup(from->to) : NULL,
-                                     .ct = tab->ct};
-        cdc_table_ref(tab->ct.tab);
-        tab->busy++;
-        if ((from->from && !piece->from) || (from->to && !piece->to))
-            copier->oom = true;
-        return piece;
-    }
-    free(piece);
-    copier->oom = true;
-    return NULL;
-}
-
-static void give(struct cdc_copier *copier, struct copy_piece *piece, bool cut)
-{
-    struct copy_round *round = &copier->round;
-    if (round->last)
-        round->last->next = piece;
-    else
-        round->first = piece;
-    round->last = piece;
-    round->n_pieces++;
-    round->bytes += cut ? copier->range_bytes : piece->ct.bytes / 4 + 1;
-    copy_changed(copier);
-}
-
-/* The bounds of the next piece of the table, copied. False: none. */
-static bool next_rest(struct cdc_copier *copier, struct copy_table *tab, struct cdc_piece *ret)
-{
-    copy_lock(copier);
-    int at = cdc_copy_next(&tab->st);
-    if (at >= 0)
-        *ret = (struct cdc_piece){
-            .from = tab->st.pieces[at].from ? strdup(tab->st.pieces[at].from) : NULL,
-            .to = tab->st.pieces[at].to ? strdup(tab->st.pieces[at].to) : NULL};
-    copy_unlock(copier);
-    return at >= 0;
-}
-
-/* Where to cut it; *ret NULL: nowhere. */
-static int find_cut(struct planner *pl, struct copy_table *tab, struct cdc_buf *buf,
-                    const char **ret)
-{
-    struct cdc_copier *copier = pl->copier;
-    struct cdc_piece rest = {.from = NULL};
-    *ret = NULL;
-    if (!tab->ct.divisible || !next_rest(copier, tab, &rest))
-        return CDC_OK;
-    struct cdc_range range = {.from = cdc_slice_str(rest.from), .to = cdc_slice_str(rest.to)};
-    int rc = copier->ops->plan(copier->snap, &tab->ct, &range, copier->range_bytes, buf, &pl->err);
-    const char *cut = rc == CDC_OK ? cdc_buf_cstr(buf) : NULL;
-    if (rc == CDC_OK && !cut)
-        rc = cdc_fail_oom(&pl->err);
-    if (cut && !(rest.from && strcmp(cut, rest.from) == 0) &&
-        !(rest.to && strcmp(cut, rest.to) == 0))
-        *ret = cut;
-    free(rest.from);
-    free(rest.to);
-    return rc < 0 ? CDC_FAIL : rc;
-}
-
-static int cut_piece(struct planner *pl, struct copy_table *tab, uint32_t epoch)
-{
-    struct cdc_copier *copier = pl->copier;
-    struct cdc_buf buf = CDC_BUF(BOUND_MAX);
-    const char *cut;
-    int rc = find_cut(pl, tab, &buf, &cut);
-    copy_lock(copier);
-    int at = cdc_copy_next(&tab->st);
-    if (rc == CDC_AGAIN && epoch == tab->epoch)
-        copy_table_again(tab, pl->err.message);
-    else if (rc < 0 && !copy_may_mend(&pl->err) && epoch == tab->epoch)
-        copy_table_failed(copier, tab, pl->err.message);
-    else if (rc >= 0 && epoch == tab->epoch && at >= 0) {
-        struct copy_piece *piece = take_piece(copier, tab, at, cut);
-        if (piece)
-            give(copier, piece, cut != NULL);
-    }
-    copy_unlock(copier);
-    cdc_buf_done(&buf);
-    return rc < 0 ? CDC_FAIL : CDC_OK;
-}
-
-/* One more piece for the workers. CDC_END: there is none. */
-static int feed_one(struct planner *pl)
-{
-    struct cdc_copier *copier = pl->copier;
-    copy_lock(copier);
-    struct copy_table *tab = pick(copier);
-    uint32_t epoch = tab ? tab->epoch : 0;
-    bool seen = tab && tab->round == copier->round.number && tab->ct.tab;
-    copy_unlock(copier);
-    if (!tab)
-        return CDC_END;
-    int rc = seen ? CDC_OK : describe(pl, tab, epoch);
-    if (rc == CDC_OK)
-        rc = cut_piece(pl, tab, epoch);
-    return rc == CDC_END ? CDC_OK : rc;
-}
-
-/* As feed_one; a connection that failed is made anew, a few times. */
-static int feed(struct planner *pl)
-{
-    struct cdc_copier *copier = pl->copier;
-    int rc = copier->snap ? feed_one(pl) : cdc_fail(&pl->err, CDC_RETRY, "", "no connection");
-    if (rc >= 0) {
-        pl->failures = 0;
-        return rc;
-    }
-    close_own(copier);
-    if (stopped(copier) || pl->err.action == CDC_FATAL ||
-        (copy_may_mend(&pl->err) && ++pl->failures > TRIES))
-        return CDC_FAIL;
-    return own_look(pl, copier->round.look, WITNESS_US) == CDC_OK ? CDC_OK : CDC_FAIL;
-}
-
 /* ---- reading ---- */
 
 /* Under the lock. */
@@ -424,7 +160,7 @@ static bool others_read(const struct cdc_copier *copier)
     return false;
 }
 
-static void feed_all(struct planner *pl)
+static void feed_all(struct copy_planner *pl)
 {
     struct cdc_copier *copier = pl->copier;
     struct copy_round *round = &copier->round;
@@ -439,7 +175,7 @@ static void feed_all(struct planner *pl)
         copy_unlock(copier);
         if (!more)
             break;
-        rc = feed(pl);
+        rc = copy_feed(pl);
     }
     copy_lock(copier);
     round->fed = true;
@@ -527,7 +263,7 @@ static int place_lane(struct cdc_copier *copier)
     return rc;
 }
 
-static void read_round(struct planner *pl)
+static void read_round(struct copy_planner *pl)
 {
     phase(pl->copier, PHASE_READ);
     feed_all(pl);
@@ -597,13 +333,13 @@ static void end_counting(struct cdc_copier *copier)
 /* ---- a NOW round ---- */
 
 /* Cheap looks are allowed from here on, and the planner has one. CDC_AGAIN: come again. */
-static int get_ready(struct planner *pl)
+static int get_ready(struct copy_planner *pl)
 {
     struct cdc_copier *copier = pl->copier;
-    int rc = copier->exact_only ? CDC_END : own_look(pl, CDC_LOOK_NOW, WITNESS_US);
+    int rc = copier->exact_only ? CDC_END : copy_own_look(pl, CDC_LOOK_NOW, COPY_WITNESS_US);
     if (rc == CDC_END) {
         copier->exact_only = true;
-        rc = own_look(pl, CDC_LOOK_EXACT, WITNESS_US);
+        rc = copy_own_look(pl, CDC_LOOK_EXACT, COPY_WITNESS_US);
     }
     if (rc != CDC_OK)
         return back_off(pl, "the source cannot be looked at");
@@ -615,7 +351,7 @@ static int get_ready(struct planner *pl)
     cdc_log(CDC_LOG_DEBUG, "snapshot: transactions are counted");
     if (copier->exact_only || (counting && witnessed))
         return CDC_OK;
-    rc = own_look(pl, CDC_LOOK_EXACT, WITNESS_US);
+    rc = copy_own_look(pl, CDC_LOOK_EXACT, COPY_WITNESS_US);
     copy_lock(copier);
     if (rc == CDC_OK && copier->counting)
         copier->witnessed = cdc_passed_witness(&copier->passed, copier->snap->place);
@@ -631,7 +367,7 @@ static int get_ready(struct planner *pl)
     return back_off(pl, "no copy can begin yet");
 }
 
-static int look_round(struct planner *pl)
+static int look_round(struct copy_planner *pl)
 {
     struct cdc_copier *copier = pl->copier;
     if (phase(copier, PHASE_OPEN) > 0) {
@@ -647,7 +383,7 @@ static int look_round(struct planner *pl)
     return CDC_AGAIN;
 }
 
-static int now_round(struct planner *pl)
+static int now_round(struct copy_planner *pl)
 {
     struct cdc_copier *copier = pl->copier;
     int rc = get_ready(pl);
@@ -656,7 +392,7 @@ static int now_round(struct planner *pl)
     start_workers(copier);
     begin_round(copier, copier->exact_only ? CDC_LOOK_EXACT : CDC_LOOK_NOW);
     do
-        rc = feed(pl);
+        rc = copy_feed(pl);
     while (rc == CDC_OK && copier->round.n_pieces < copier->n_running);
     if (rc < 0 || copier->round.n_pieces == 0) {
         drop_round(copier);
@@ -673,7 +409,7 @@ static int now_round(struct planner *pl)
 }
 
 /* States alone, of tables that failed: a lane without rows. */
-static int state_round(struct planner *pl)
+static int state_round(struct copy_planner *pl)
 {
     struct cdc_copier *copier = pl->copier;
     begin_round(copier, CDC_LOOK_NOW);
@@ -686,13 +422,13 @@ static int state_round(struct planner *pl)
 
 /* ---- the START round ---- */
 
-static int copy_start(struct planner *pl)
+static int copy_start(struct copy_planner *pl)
 {
     struct cdc_copier *copier = pl->copier;
-    int rc = own_look(pl, CDC_LOOK_START, WITNESS_US);
+    int rc = copy_own_look(pl, CDC_LOOK_START, COPY_WITNESS_US);
     if (rc != CDC_OK)
         return rc;
-    rc = refresh_list(pl);
+    rc = copy_refresh_list(pl);
     if (rc != CDC_OK)
         return rc;
     start_workers(copier);
@@ -712,7 +448,7 @@ static int copy_start(struct planner *pl)
 }
 
 /* Whatever comes of it, the stream goes on then, and what is not copied is copied in ranges. */
-static void start_round(struct planner *pl)
+static void start_round(struct copy_planner *pl)
 {
     struct cdc_copier *copier = pl->copier;
     copy_lock(copier);
@@ -728,7 +464,7 @@ static void start_round(struct planner *pl)
                 "copied in ranges",
                 pl->err.message);
     phase(copier, PHASE_NONE); /* every worker has closed its look */
-    close_own(copier);
+    copy_close_own(copier);
     copy_lock(copier);
     copier->started = copier->tell_copied = true;
     copy_changed(copier);
@@ -743,16 +479,16 @@ struct agenda {
     int64_t due_us; /* something may be next then */
 };
 
-static struct agenda look_ahead(const struct planner *pl)
+static struct agenda look_ahead(const struct copy_planner *pl)
 {
     const struct cdc_copier *copier = pl->copier;
     int64_t now_us = cdc_mono_us();
     bool watch = copy_any_rule(copier);
-    struct agenda ret = {.due_us = now_us + LIST_US};
+    struct agenda ret = {.due_us = now_us + COPY_LIST_US};
     for (size_t i = 0; i < copier->n_tables; i++) {
         const struct copy_table *tab = copier->tables[i];
         watch |= copy_table_wanted(tab);
-        ret.round |= may_copy(tab, now_us);
+        ret.round |= copy_table_due(tab, now_us);
         ret.state |= tab->dirty && !tab->paused && tab->st.kind != CDC_COPY_COPYING;
         if (copy_table_wanted(tab) && tab->retry_us > now_us && tab->retry_us < ret.due_us)
             ret.due_us = tab->retry_us;
@@ -764,11 +500,11 @@ static struct agenda look_ahead(const struct planner *pl)
 }
 
 /* Nothing is to be done now: no look, no connection and no counting outlives that. */
-static void rest(struct planner *pl, int64_t due_us)
+static void rest(struct copy_planner *pl, int64_t due_us)
 {
     struct cdc_copier *copier = pl->copier;
     end_counting(copier);
-    close_own(copier);
+    copy_close_own(copier);
     copy_lock(copier);
     struct agenda next = look_ahead(pl);
     copier->listed |= !next.list;
@@ -778,7 +514,7 @@ static void rest(struct planner *pl, int64_t due_us)
     copy_unlock(copier);
 }
 
-static void step(struct planner *pl)
+static void step(struct copy_planner *pl)
 {
     struct cdc_copier *copier = pl->copier;
     copy_lock(copier);
@@ -787,7 +523,7 @@ static void step(struct planner *pl)
     copy_unlock(copier);
     if (!positioned)
         rest(pl, cdc_mono_us() + SLICE_US);
-    else if (next.list && refresh_list(pl) < 0)
+    else if (next.list && copy_refresh_list(pl) < 0)
         back_off(pl, "the tables cannot be listed");
     else if (next.list)
         pl->backoff_us = 0;
@@ -801,14 +537,14 @@ static void step(struct planner *pl)
 
 void *copy_planner_main(void *arg)
 {
-    struct planner pl = {.copier = arg};
+    struct copy_planner pl = {.copier = arg};
     struct cdc_copier *copier = pl.copier;
     if (!copier->started)
         start_round(&pl);
     while (!stopped(copier))
         step(&pl);
     join_workers(copier);
-    close_own(copier);
+    copy_close_own(copier);
     copy_lock(copier);
     end_round(copier); /* pieces that nobody took */
     copy_unlock(copier);

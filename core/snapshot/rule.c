@@ -28,7 +28,8 @@ int cdc_passed_add(struct cdc_passed *passed, const struct cdc_tx *tx)
         return CDC_FULL;
     cdc_buf_put(&passed->txs, tx->place, CDC_PLACE_LEN);
     cdc_buf_put(&passed->txs, &len, sizeof len);
-    cdc_buf_put(&passed->txs, tx->id.p, tx->id.len);
+    if (tx->id.p)
+        cdc_buf_put(&passed->txs, tx->id.p, tx->id.len);
     return passed->txs.failed ? CDC_FULL : CDC_OK;
 }
 

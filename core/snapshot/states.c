@@ -26,6 +26,7 @@ static void drop_pieces(struct cdc_copy_state *st)
     for (size_t i = 0; i < st->n; i++) {
         free(st->pieces[i].from);
         free(st->pieces[i].to);
+        st->pieces[i] = (struct cdc_piece){.kind = CDC_PIECE_TODO};
     }
     st->n = 0;
 }
@@ -40,7 +41,9 @@ void cdc_copy_state_done(struct cdc_copy_state *st)
     drop_pieces(st);
     free(st->pieces);
     free(st->why);
-    cdc_copy_state_init(st);
+    *st = (struct cdc_copy_state){.kind = CDC_COPY_NONE};
+    st->pieces = NULL;
+    st->why = NULL;
 }
 
 /* Room for one more at `at`; its bounds are copied. */
@@ -95,8 +98,10 @@ static bool join(struct cdc_copy_state *st, size_t i)
     free(a->to);
     free(b->from);
     a->to = b->to;
-    memmove(b, b + 1, (st->n - i - 2) * sizeof *b);
+    b->from = b->to = NULL;
     st->n--;
+    for (size_t k = i + 1; k < st->n; k++)
+        st->pieces[k] = st->pieces[k + 1];
     return true;
 }
 

@@ -261,7 +261,8 @@ int cdc_verify(const struct cdc_verify_options *opt, struct cdc_verify_result *r
     if (rc == CDC_OK)
         rc = cdc_replica_temporary(opt->cfg->name, &run.rep, &local);
     if (rc == CDC_OK)
-        rc = opt->feed->open(opt->cfg, NULL, &(struct cdc_feed_start){0}, &run.feed, &local);
+        rc = opt->feed->open(opt->cfg, NULL, &(struct cdc_feed_start){.whole = true}, &run.feed,
+                             &local);
     if (rc == CDC_OK)
         rc = opt->replica ? ver_against(&run, &local) : against_source(&run, &local);
     if (rc == CDC_OK)

@@ -57,6 +57,9 @@ CDC_CHECK int cdc_batch_position(struct cdc_batch *batch, struct cdc_slice posit
                                  struct cdc_error *err);
 /* Has it reached its target, so that it should be handed over? */
 bool cdc_batch_full(const struct cdc_batch *batch);
+/* Half of it? Then the end of a transaction is a better place to hand it over than what may come:
+ * inside the next one a sink commits only when it must. */
+bool cdc_batch_half(const struct cdc_batch *batch);
 
 struct cdc_batch *cdc_batch_ref(struct cdc_batch *batch);
 void cdc_batch_unref(struct cdc_batch *batch); /* NULL is fine */

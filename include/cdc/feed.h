@@ -21,6 +21,11 @@
 struct cdc_feed_start {
     const char *token; /* of the last commit that was applied, or NULL */
     uint64_t after;    /* without a token: the first commit given has a greater number */
+    /*
+     * Begun at the start, the reader needs all that was ever captured: a feed that knows that its
+     * beginning was removed (retention) refuses, CDC_OPERATOR.
+     */
+    bool whole;
 };
 
 struct cdc_feed_commit {
@@ -85,6 +90,14 @@ struct cdc_feed_ops {
      * opened at its start. Lent until the next call; never NULL. The slot may be NULL: cannot.
      */
     const struct cdc_map *(*checkpoint)(const struct cdc_feed *feed);
+
+    /*
+     * The reader of this name ([A-Za-z0-9_.-], the same at each start) has durably applied every
+     * commit up to `number`, 0 none: what follows is kept for it. Best effort, and written at most
+     * every few seconds unless it is the `last` call. The slot may be NULL: nothing is ever removed
+     * by readers.
+     */
+    void (*applied)(struct cdc_feed *feed, const char *reader, uint64_t number, bool last);
 
     /*
      * `fsck`: reads everything from the start, checks hashes, counts, chain, positions and ids, and

@@ -28,7 +28,8 @@ static void give(struct flight *fl, size_t i)
     const uint8_t *bytes = kfk_msg_bytes(fl->msgs[i]);
     for (size_t k = 0; k < fl->lens[i]; k++)
         assert_int_equal(bytes[k], i % 251);
-    kfk_chunks_give(&fl->ch, fl->msgs[i]);
+    assert_ptr_equal(kfk_msg_of(bytes), fl->msgs[i]);
+    kfk_chunks_give(&fl->ch, fl->msgs[i]->chunk);
     fl->msgs[i] = NULL;
 }
 

@@ -44,7 +44,7 @@ def in_code():
     for folder in ("core", "connectors"):
         for path in (ROOT / folder).rglob("*.c"):
             found.update(re.findall(r'CDC_POINT\("([^"]+)"\)', path.read_text()))
-    return {name for name in found if not name.startswith(("kafka.", "snapshot."))}  # kafka_crash, snapshot_crash
+    return {name for name in found if not name.startswith(("kafka.", "snapshot.", "lake.trim_"))}  # kafka_crash, snapshot_crash, lake_retention
 
 
 def dies(car, name, n, timeout=30):

@@ -11,7 +11,7 @@ import random  # noqa: E402
 import signal  # noqa: E402
 import time  # noqa: E402
 
-from sidestream_test import compare, lab, workload  # noqa: E402
+from sidestream_test import compare, lab, wait, workload  # noqa: E402
 
 TABLES = ["shop.account", "shop.item", "shop.code", "shop.part", "shop.scratch", "shop.txlog", "shop.big"]
 BIG = "create table shop.big (id bigint primary key, v text); " \
@@ -33,7 +33,12 @@ def histories(l, pg, r, turn):
     how = HOW if turn % 2 else {**HOW, "mode": "ranged"}
     source = {"copy_split": r.choice(["auto", "key", "ctid"])}
     car = l.sidecar(pg, name=f"turn{turn}", capture=[{"tables": "shop.*"}], snapshot=how, source=source)
+    car.start()
+    # Not before: PostgreSQL can fail to decode a slot that was made in the middle of a TRUNCATE (XX000, filenode).
+    wait.until("the slot", lambda: (pg.slot(car.slot) or {}).get("confirmed_flush_lsn"))
     writers = workload.Writers(pg, f"{l.seed}-{turn}", 2).start()
+    time.sleep(r.uniform(0, 1))
+    car.kill9()
     deaths = 0
     for point in ("snapshot.held", "snapshot.placed", "snapshot.range", "snapshot.range", "snapshot.read"):
         car.start(env={"SIDESTREAM_CRASH": f"{point}:{r.randint(1, 4)}"})

@@ -44,6 +44,7 @@ int cdc_cmd_cat(int argc, char **argv);
 int cdc_cmd_status(int argc, char **argv);
 int cdc_cmd_pause(int argc, char **argv);
 int cdc_cmd_resume(int argc, char **argv);
+int cdc_cmd_snapshot(int argc, char **argv);
 int cdc_cmd_fsck(int argc, char **argv);
 int cdc_cmd_replica(int argc, char **argv);
 int cdc_cmd_verify(int argc, char **argv);

@@ -1,6 +1,6 @@
 /*
  * instance.c - see instance.h; and the commands that are no more than a command to the instance:
- * `pause` and `resume`.
+ * `pause`, `resume` and `snapshot`.
  *
  * The instance only says that it has the command; it is then asked every 100 ms how that ended. In
  * the middle of a large transaction it can be done at its end only, so this waits for a while.
@@ -136,4 +136,9 @@ int cdc_cmd_pause(int argc, char **argv)
 int cdc_cmd_resume(int argc, char **argv)
 {
     return run("resume", argc, argv);
+}
+
+int cdc_cmd_snapshot(int argc, char **argv)
+{
+    return run("snapshot", argc, argv);
 }

@@ -13,9 +13,12 @@ build=(gcc make pkg-config libc6-dev libpq-dev libjansson-dev libyaml-dev libdef
 demo=(postgresql-15 postgresql-client-15 sqlite3 procps)
 test=("${demo[@]}" libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck valgrind
   shellcheck dpkg-dev groff-base systemd python3 python3-venv patchelf unzip xz-utils fiu-utils libfiu-dev faketime
-  util-linux iproute2 openssl kcat)
-# From Maven come PostgreSQL 14 and 16; a Java that is already there is as good as Debian's.
-command -v mvn >/dev/null 2>&1 || test+=(maven default-jre-headless)
+  util-linux iproute2 openssl kcat mariadb-server-core mariadb-client-core)
+# From Maven come PostgreSQL 14 and 16, Kafka, a registry, and readers in Java (single files, which a JDK runs); from npm
+# a reader in JavaScript. What is already there is as good as Debian's.
+command -v mvn >/dev/null 2>&1 || test+=(maven)
+command -v javac >/dev/null 2>&1 || test+=(default-jdk-headless)
+command -v npm >/dev/null 2>&1 || test+=(nodejs npm)
 
 say() { echo "install: $*"; }
 die() {

@@ -3,11 +3,22 @@
 # random faults in one long-lived pipeline on each of VERSIONS (15); then the scenarios of single faults, with ROUNDS
 # kills of the sidecar (100) and as many other faults in proportion, ten minutes of a stalled sink. MINUTES=0: only those.
 # SINK=kafka (make torture-kafka): a real broker is the sink; KILLS (100) and FAULTS (60) of the network between them.
+# COPIES=100 (make torture-snapshot): instead so many random histories of copies on each of VERSIONS and SINKS (lake kafka).
 # The seed is printed; what failed leaves logs, lake and replica in build/test-logs/.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 rounds=${1:-100} seed=${2:-$(date +%s)} rc=0
 scripts/install.sh build test || exit 1
+if [ -n "${COPIES:-}" ]; then
+    echo "torture: $COPIES histories of copies, seed $seed"
+    for version in ${VERSIONS:-15}; do
+        for sink in ${SINKS:-lake kafka}; do
+            .cache/venv/bin/python tests/torture/snapshot.py --sink "$sink" --histories "$COPIES" --seed "$seed" \
+                --version "$version" --first "${FIRST:-0}" || rc=1
+        done
+    done
+    exit $rc
+fi
 echo "torture: $rounds rounds, seed $seed"
 how=()
 if [ "${SINK:-lake}" = kafka ]; then

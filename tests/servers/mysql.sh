@@ -13,7 +13,7 @@
 # parents must be searchable by nobody, and its path short: a socket's path has at most 107 bytes.
 
 my_root() {
-    local here cache dest
+    local here cache tree
     [ "$1" = mysql ] || { echo /; return; }
     here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
     cache=${SIDESTREAM_CACHE:-$here/../../.cache}
@@ -21,24 +21,24 @@ my_root() {
     cache=$(cd "$cache" && pwd)
     # Nobody cannot enter a home folder of root's.
     if [ "$(id -u)" = 0 ] && ! (cd / && runuser -u nobody -- test -x "$cache"); then
-        cache=/var/tmp/sidestream-cache
+        cache=/var/tmp/sitreeream-cache
         mkdir -p "$cache"
     fi
-    dest=$cache/mysql97
+    tree=$cache/mysql97
     (
         exec 9>"$cache/mysql97.lock"
         flock 9
-        [ ! -e "$dest/.complete" ] || exit 0
+        [ ! -e "$tree/.complete" ] || exit 0
         echo "mysql.sh: MySQL out of Debian sid" >&2
         export DEBROOT_CACHE=$cache/debroot
         # shellcheck source=tests/servers/debroot.sh
         . "$here/debroot.sh"
-        rm -rf "$dest"
-        debroot sid "$dest" mysql-server-core libicu78 libssl3t64 libzstd1 libprotobuf-lite32t64 libstdc++6 libgcc-s1 \
+        rm -rf "$tree"
+        debroot sid "$tree" mysql-server-core libicu78 libssl3t64 libzstd1 libprotobuf-lite32t64 libstdc++6 libgcc-s1 \
             libc6 zlib1g liblz4-1 libaio1t64 libnuma1 libgoogle-perftools4t64 libxxhash0 libunwind8 liblzma5 &&
-            debroot_relocate "$dest" "$dest/usr/sbin/mysqld" && touch "$dest/.complete"
+            debroot_relocate "$tree" "$tree/usr/sbin/mysqld" && touch "$tree/.complete"
     ) >&2 || return 1
-    echo "$dest"
+    echo "$tree"
 }
 
 # The paths are explicit: a relocated server does not find its own folders. Later lines win over these.

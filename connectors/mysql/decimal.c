@@ -1,0 +1,127 @@
+/* decimal.c - see decimal.h. A group above its number of digits is malformed, not carried over. */
+#include "decimal.h"
+
+#include <stdio.h>
+
+__extension__ typedef __int128 i128;
+
+#define GROUPS_MAX 12 /* of 65 digits, both ends cut */
+
+static const uint8_t bytes_of[] = {0, 1, 1, 2, 2, 3, 3, 4, 4, 4};
+static const uint32_t powers[] = {1,      10,      100,      1000,      10000,
+                                  100000, 1000000, 10000000, 100000000, 1000000000};
+
+struct groups {
+    bool minus;
+    unsigned n;
+    uint32_t value[GROUPS_MAX];
+    uint8_t digits[GROUPS_MAX];
+};
+
+bool mys_decimal_type(unsigned precision, unsigned scale)
+{
+    return precision >= 1 && precision <= 65 && scale <= 30 && scale <= precision;
+}
+
+size_t mys_decimal_size(unsigned precision, unsigned scale)
+{
+    unsigned whole = precision - scale;
+    return whole / 9 * 4 + bytes_of[whole % 9] + scale / 9 * 4 + bytes_of[scale % 9];
+}
+
+static void split(unsigned precision, unsigned scale, struct groups *ret)
+{
+    unsigned whole = precision - scale;
+    ret->n = 0;
+    if (whole % 9)
+        ret->digits[ret->n++] = (uint8_t)(whole % 9);
+    for (unsigned i = 0; i < whole / 9 + scale / 9; i++)
+        ret->digits[ret->n++] = 9;
+    if (scale % 9)
+        ret->digits[ret->n++] = (uint8_t)(scale % 9);
+}
+
+/* false: malformed. */
+static bool read_groups(struct cdc_reader *rd, unsigned precision, unsigned scale,
+                        struct groups *ret)
+{
+    const uint8_t *p = cdc_read_raw(rd, mys_decimal_size(precision, scale));
+    if (!p)
+        return false;
+    split(precision, scale, ret);
+    ret->minus = !(p[0] & 0x80);
+    uint8_t mask = ret->minus ? 0xff : 0, first = 0x80;
+    for (unsigned i = 0; i < ret->n; i++) {
+        uint32_t val = 0;
+        for (unsigned len = bytes_of[ret->digits[i]]; len > 0; len--) {
+            val = val << 8 | (uint8_t)(*p++ ^ mask ^ first);
+            first = 0;
+        }
+        ret->value[i] = val;
+        if (val >= powers[ret->digits[i]])
+            return false;
+    }
+    return true;
+}
+
+/* d decimal digits never need more than d bytes, and 38 need 16. */
+static size_t put(i128 val, uint8_t *to)
+{
+    size_t len = 1;
+    int64_t low = (int64_t)val;
+    if (val == low) { /* as nearly always: in 64 bits, which are several times as fast */
+        len = (size_t)(71 - __builtin_clrsbll(low)) / 8;
+        uint64_t big = __builtin_bswap64((uint64_t)low << (64 - len * 8));
+        memcpy(to, &big, 8);
+        return len;
+    }
+    while (len < 16 && (val >> (len * 8 - 1)) != 0 && (val >> (len * 8 - 1)) != -1)
+        len++;
+    for (size_t i = 0; i < len; i++)
+        to[i] = (uint8_t)(val >> ((len - 1 - i) * 8));
+    return len;
+}
+
+size_t mys_put_unscaled(uint64_t val, uint8_t ret[16])
+{
+    return put((i128)val, ret);
+}
+
+size_t mys_read_decimal(struct cdc_reader *rd, unsigned precision, unsigned scale, uint8_t ret[16])
+{
+    struct groups g;
+    if (!read_groups(rd, precision, scale, &g)) {
+        rd->failed = true;
+        return 0;
+    }
+    if (precision <= 18) {
+        int64_t val = 0;
+        for (unsigned i = 0; i < g.n; i++)
+            val = val * powers[g.digits[i]] + g.value[i];
+        return put(g.minus ? -val : val, ret);
+    }
+    i128 val = 0;
+    for (unsigned i = 0; i < g.n; i++)
+        val = val * powers[g.digits[i]] + g.value[i];
+    return put(g.minus ? -val : val, ret);
+}
+
+size_t mys_read_decimal_text(struct cdc_reader *rd, unsigned precision, unsigned scale,
+                             char ret[MYS_DECIMAL_TEXT])
+{
+    struct groups g;
+    char digits[GROUPS_MAX * 9 + 1] = "";
+    size_t n = 0, from = 0;
+    if (!read_groups(rd, precision, scale, &g)) {
+        rd->failed = true;
+        return 0;
+    }
+    for (unsigned i = 0; i < g.n; i++)
+        n += (size_t)snprintf(digits + n, 10, "%0*u", g.digits[i], g.value[i]);
+    size_t whole = n - scale;
+    while (from + 1 < whole && digits[from] == '0')
+        from++;
+    return (size_t)snprintf(ret, MYS_DECIMAL_TEXT, "%s%s%.*s%s%s", g.minus ? "-" : "",
+                            whole ? "" : "0", (int)(whole - from), digits + from, scale ? "." : "",
+                            digits + whole);
+}

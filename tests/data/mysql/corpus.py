@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Makes the corpora of tests/fuzz/fuzz_mysql_*.c out of the recorded binlogs: tests/data/mysql_event (events without
+checksums; of types.*.bin the first row of each table), mysql_json (documents) and mysql_gtid (sets, lists, in both forms).
+"""
+import pathlib
+import shutil
+
+HERE = pathlib.Path(__file__).parent
+FORMAT, TABLE_MAP, ROWS = 15, 19, (23, 30)
+UUIDS = ["3e11fa47-71ca-11e1-9e33-c80aa9429562", "0000aaaa-71ca-11e1-9e33-000000000000"]
+TEXTS = ["", UUIDS[0] + ":1", UUIDS[0] + ":1-5:7-9,\n" + UUIDS[1] + ":3", UUIDS[0] + ":1-2:blue:5:7-8:red:1",
+         UUIDS[1].upper() + ":9223372036854775806", "0-1-100", "0-1-100,2-7-55,7-9-18446744073709551615"]
+
+
+def events(raw):
+    at = 4
+    while at < len(raw):
+        n = int.from_bytes(raw[at + 9:at + 13], "little")
+        yield raw[at:at + n]
+        at += n
+
+
+def bare(event):
+    """Without the checksum, and with the length that is then right; a format description keeps its own."""
+    if event[4] == FORMAT:
+        body = event[:-5] + b"\0" * 5
+    else:
+        body = event[:-4]
+    return body[:9] + len(body).to_bytes(4, "little") + body[13:]
+
+
+def first_rows(all_events):
+    last, seen = None, set()
+    for event in all_events:
+        if event[4] == TABLE_MAP:
+            last = event
+        elif event[4] in ROWS and last is not None and last[19:25] not in seen and len(event) < 2000:
+            seen.add(last[19:25])
+            yield from (last, event)
+        elif event[4] == FORMAT:
+            yield event
+
+
+def documents(all_events):
+    """The rows of (INT, JSON): a byte of nulls, the number, the length, the document."""
+    last = b""
+    for event in all_events:
+        if event[4] == TABLE_MAP:
+            last = event
+        elif event[4] == 30 and b"\x02\x03\xf5\x01\x04" in last and len(event) < 4000 and event[-4 - 1:] and event[31] == 0:
+            yield event[31 + 1 + 4 + 4:-4]
+
+
+def wire(sids, tagged):
+    out = (1 << 56 | len(sids) << 8 | 1 if tagged else len(sids)).to_bytes(8, "little")
+    for uuid, tag, ranges in sids:
+        out += bytes.fromhex(uuid.replace("-", "")) + (bytes([len(tag) * 2]) + tag.encode() if tagged else b"")
+        out += len(ranges).to_bytes(8, "little") + b"".join(n.to_bytes(8, "little") for r in ranges for n in r)
+    return out
+
+
+def fresh(name):
+    folder = HERE.parent / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def main():
+    to, docs = fresh("mysql_event"), []
+    for path in sorted(HERE.glob("*.bin")):
+        all_events = list(events(path.read_bytes()))
+        chosen = first_rows(all_events) if path.name.startswith("types") else all_events
+        (to / path.name).write_bytes(b"".join(bare(event) for event in chosen))
+        if path.name == "types.mysql.bin":
+            docs = list(documents(all_events))
+    to = fresh("mysql_json")
+    for i, doc in enumerate(docs):
+        (to / f"{i}.bin").write_bytes(doc)
+    to = fresh("mysql_gtid")
+    sets = [wire([], False), wire([(UUIDS[0], "", [(1, 6), (7, 9)])], False),
+            wire([(UUIDS[1], "", [(3, 4)]), (UUIDS[0], "", []), (UUIDS[0], "blue", [(1, 2)])], True)]
+    lists = [n.to_bytes(4, "little") + bytes(range(16)) * n for n in (0, 2)]
+    for i, text in enumerate([t.encode() for t in TEXTS] + sets + lists):
+        (to / f"{i}.bin").write_bytes(text)
+
+
+main()

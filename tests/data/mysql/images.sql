@@ -1,0 +1,14 @@
+CREATE TABLE t (id INT PRIMARY KEY, a INT DEFAULT 5, b TEXT, c VARCHAR(10) NOT NULL DEFAULT 'x');
+INSERT INTO t VALUES (1, 1, 'one', 'c1'), (2, NULL, NULL, '');
+UPDATE t SET a = 7 WHERE id = 1;
+DELETE FROM t WHERE id = 2;
+SET SESSION binlog_row_image=MINIMAL;
+INSERT INTO t (id) VALUES (3);
+UPDATE t SET c = 'c3' WHERE id = 3;
+UPDATE t SET id = 4 WHERE id = 3;
+DELETE FROM t WHERE id = 4;
+SET SESSION binlog_row_image=NOBLOB;
+UPDATE t SET a = 8 WHERE id = 1;
+UPDATE t SET b = 'ONE' WHERE id = 1;
+REPLACE INTO t VALUES (1, 9, 'replaced', 'r');
+INSERT INTO t VALUES (1, 1, '', '') ON DUPLICATE KEY UPDATE a = 10;

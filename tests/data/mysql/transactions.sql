@@ -1,0 +1,11 @@
+CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(2000));
+-- mysql: SET gtid_next='AUTOMATIC:blue'; INSERT INTO t VALUES (6, 'tagged'); SET gtid_next='AUTOMATIC';
+BEGIN; INSERT INTO t VALUES (1, 'a'); SAVEPOINT s; INSERT INTO t VALUES (2, 'b'); ROLLBACK TO s; UPDATE t SET v = 'c'; COMMIT;
+XA START 'g','b',7; INSERT INTO t VALUES (3, 'xa'); XA END 'g','b',7; XA PREPARE 'g','b',7; XA COMMIT 'g','b',7;
+XA START 'one'; INSERT INTO t VALUES (4, 'xa'); XA END 'one'; XA COMMIT 'one' ONE PHASE;
+XA START 'back'; INSERT INTO t VALUES (5, 'xa'); XA END 'back'; XA PREPARE 'back'; XA ROLLBACK 'back';
+-- mysql: SET SESSION binlog_transaction_compression=ON; BEGIN; INSERT INTO t VALUES (7, REPEAT('z', 1000)); UPDATE t SET v = 'd' WHERE id < 3; DELETE FROM t WHERE id = 7; COMMIT; SET SESSION binlog_transaction_compression=OFF;
+-- mariadb: SET SESSION gtid_domain_id=7, server_id=9; INSERT INTO t VALUES (6, 'domain'); SET SESSION gtid_domain_id=0, server_id=1;
+-- mariadb: SET GLOBAL log_bin_compress=ON; INSERT INTO t VALUES (7, REPEAT('z', 1000)); UPDATE t SET v = REPEAT('y', 1000) WHERE id = 7; DELETE FROM t WHERE id = 7; CREATE TABLE packed (id INT COMMENT 'a comment so long that the statement is packed: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'); SET GLOBAL log_bin_compress=OFF;
+SET SESSION binlog_format=STATEMENT; INSERT INTO t VALUES (8, 'statement'); SET SESSION binlog_format=ROW;
+-- mysql: CREATE TABLE j (id INT PRIMARY KEY, d JSON); INSERT INTO j VALUES (1, '{"a": 1, "b": "text that is long enough"}'); SET SESSION binlog_row_value_options=PARTIAL_JSON; UPDATE j SET d = JSON_SET(d, '$.a', 2); SET SESSION binlog_row_value_options='';

@@ -37,8 +37,8 @@ LIVE  := $(wildcard tests/live/test_*.c)
 FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
 
 
-.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo demo-kafka test test-readers torture torture-kafka \
-  bench bench-kafka lint format docs install uninstall deb clean FORCE
+.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo demo-kafka test test-readers torture torture-kafka torture-snapshot \
+  bench bench-kafka bench-snapshot lint format docs install uninstall deb clean FORCE
 all: libraries $(BUILD)/sidestream ## builds build/release/sidestream
 
 help: ## this list
@@ -67,6 +67,14 @@ $(TESTS:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ) $(TESTO)
 # Fuzz targets need clang: CC=clang-14 SANITIZE=fuzzer-no-link,address,undefined BUILD=build/fuzz
 $(FUZZ:%.c=$(BUILD)/%): $(BUILD)/%: $(BUILD)/%.o $(OBJ)
 	$(CC) -o $@ $^ -fsanitize=fuzzer $(LDLIBS)
+
+# Beside which the Kafka sink is measured; and what times its commits.
+$(BUILD)/bench/produce: $(BUILD)/bench/produce.o
+	$(CC) $(LDFLAGS) -o $@ $^ -lrdkafka
+
+$(BUILD)/bench/commits.so: bench/commits.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -shared -fPIC -o $@ $<
 
 # --- what people run ------------------------------------------------------------------------------
 demo: ## installs, builds, and shows the main job on a throw-away PostgreSQL
@@ -100,11 +108,17 @@ torture-kafka: all ## the same with a real broker: KILLS (100) and FAULTS (60) o
 	SINK=kafka MINUTES="$(MINUTES)" KILLS="$(KILLS)" FAULTS="$(FAULTS)" VERSIONS="$(VERSIONS)" \
 	  scripts/torture.sh $(or $(ROUNDS),100) $(SEED)
 
+torture-snapshot: all ## random histories of copies, kills, commands, per sink: HISTORIES (100), SINKS (lake kafka), SEED, FIRST
+	COPIES=$(or $(HISTORIES),100) SINKS="$(SINKS)" FIRST="$(FIRST)" VERSIONS="$(VERSIONS)" scripts/torture.sh 0 $(SEED)
+
 bench: all ## beside pg_recvlogical on the same slot; writes docs/benchmarks.md
 	scripts/install.sh build test && .cache/venv/bin/python bench/run.py $(BENCH)
 
-bench-kafka: all ## PostgreSQL to Kafka beside a bare producer of the same bytes; a broker on the same machine
+bench-kafka: all $(BUILD)/bench/produce $(BUILD)/bench/commits.so ## PostgreSQL to Kafka beside a bare producer of the same bytes; a broker on the same machine
 	scripts/install.sh build test && .cache/venv/bin/python bench/kafka.py $(BENCH)
+
+bench-snapshot: all ## copies of tables beside binary COPY of the same; null, lake, Kafka; writes docs/benchmarks-snapshot.md
+	scripts/install.sh build test && .cache/venv/bin/python bench/snapshot.py $(BENCH)
 
 lint: ## format, headers alone, include direction, cppcheck, clang-tidy
 	scripts/check-format.sh && scripts/check-headers.sh && scripts/check-includes.sh && \

@@ -55,6 +55,18 @@ def cpu_of(pid):
     return total / 1e9
 
 
+def threads_of(pid):
+    """CPU seconds of each thread that lives, by its number and name."""
+    found = {}
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            name = open(f"/proc/{pid}/task/{task}/comm").read().strip()
+            found[int(task), name] = int(open(f"/proc/{pid}/task/{task}/schedstat").read().split()[0]) / 1e9
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        return {}
+    return found
+
+
 def memory_of(pid, field="VmHWM"):
     try:
         for line in open(f"/proc/{pid}/status"):
@@ -68,18 +80,23 @@ def memory_of(pid, field="VmHWM"):
 class Run:
     """One finished process: its seconds, CPU, memory, and the walsender's CPU beside it."""
 
-    def __init__(self, seconds, cpu, sender_cpu, memory, resident):
+    def __init__(self, seconds, cpu, sender_cpu, memory, resident, threads):
         self.seconds, self.cpu, self.sender_cpu, self.memory = seconds, cpu, sender_cpu, memory
         self.resident = resident  # (second, bytes) while it ran
+        self.threads = threads  # as threads_of, shortly before the end
 
 
 STREAMS = b"streaming from slot", b"streaming initiated"  # the sidecar's line, and that of pg_recvlogical -v
 
 
-def measure(pg, slot, words, every=0.03):
-    """Runs the command; samples its memory and the walsender's CPU until it ends. Seconds count from when it streams."""
+def measure(pg, slot, words, every=0.03, at_stream=lambda: None):
+    """
+    Runs the command; samples its memory and the walsender's CPU until it ends. Seconds count from when it streams, which is
+    when at_stream is called.
+    """
     sender = [None, 0.0]
     peak = [0]
+    threads = {}
     resident = []
     done = threading.Event()
     began = time.monotonic()
@@ -89,6 +106,8 @@ def measure(pg, slot, words, every=0.03):
         while not done.wait(every):
             peak[0] = max(peak[0], memory_of(process.pid))
             resident.append((time.monotonic() - began, memory_of(process.pid, "VmRSS")))
+            if len(resident) % 5 == 0:
+                threads.update(threads_of(process.pid))
             if sender[0] is None:
                 sender[0] = (pg.slot(slot) or {}).get("active_pid")
             sender[1] = max(sender[1], (sender[0] and cpu_of(sender[0])) or 0.0)
@@ -98,6 +117,7 @@ def measure(pg, slot, words, every=0.03):
     for line in process.stderr:
         if any(mark in line for mark in STREAMS):
             streams = time.monotonic()
+            at_stream()
         err += line
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.monotonic() - streams
@@ -106,7 +126,7 @@ def measure(pg, slot, words, every=0.03):
     watcher.join()
     if process.returncode:
         sys.exit(f"{words[0]} ended with {process.returncode}: {err[-2000:].decode(errors='replace')}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, sender[1], peak[0], resident)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, sender[1], peak[0], resident, threads)
 
 
 def median(values):

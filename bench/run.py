@@ -8,12 +8,8 @@ other, round by round. Then what is not throughput (bars.py). Only ratios within
 The document is written anew but for what stands below the line "## What the profile says", which is kept by hand.
 """
 import argparse
-import datetime
-import os
 import pathlib
-import platform
 import shutil
-import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -23,22 +19,10 @@ from sidestream_test import lab as labs  # noqa: E402  (finds the virtual enviro
 
 import bars as others  # noqa: E402
 import throughput  # noqa: E402
+from document import machine, write  # noqa: E402
 from measure import TABLE, Bars  # noqa: E402
 
-BY_HAND = "## What the profile says"
 CONF = ["max_wal_size = 32GB", "shared_buffers = 256MB", "checkpoint_timeout = 1h", "autovacuum = off"]
-
-
-def machine(pg):
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown CPU")
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run(["git", "-C", ROOT, "status", "--porcelain", "-uno", "core", "connectors", "include"],
-                             capture_output=True, text=True).stdout.strip()
-    version = pg.value("show server_version").split()[0]
-    return (f"{model}, {os.cpu_count()} cores, {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') >> 30} GiB, Linux "
-            f"{platform.release()}; PostgreSQL {version} on the same machine, fsync off; commit {commit or 'none yet'}"
-            f"{' with changes' if changed else ''}; load average {os.getloadavg()[0]:.1f} before the start; "
-            f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}")
 
 
 def arguments():
@@ -55,12 +39,6 @@ def arguments():
     elif options.write is None and not options.only:
         options.write = ROOT / "docs/benchmarks.md"
     return options
-
-
-def write(path, text):
-    before = path.read_text() if path.exists() else ""
-    kept = before[before.index(BY_HAND):] if BY_HAND in before else f"{BY_HAND}\n\nNothing yet.\n"
-    path.write_text(text + "\n" + kept)
 
 
 def bench(l, options):

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define DESCRIBE_MS 3000
+#define EAGER_ROWS  500 /* a transaction costs as much as 1,000 records and more (facts 2.3) */
 #define SCRAM_WORKS 0x020601ff /* librdkafka 2.6.1 */
 
 struct setting {
@@ -111,6 +112,7 @@ static int check_envelopes(const struct cdc_capture *capture, struct cdc_error *
 static struct cdc_commit_policy read_policy(const struct cdc_section *sec)
 {
     return (struct cdc_commit_policy){.eager = true,
+                                      .eager_rows = EAGER_ROWS,
                                       .pace_us = cdc_get_int(sec, "commit_pace"),
                                       .interval_us = cdc_get_int(sec, "commit_interval"),
                                       .cut_us = cdc_get_int(sec, "cut_interval"),

@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "cdc/clock.h"
 #include "cdc/log.h"
 
 #define PREFIX "copy/"
@@ -78,9 +79,13 @@ int cdc_copied_take(struct cdc_outlet *out, struct cdc_batch *batch, struct cdc_
 {
     for (size_t i = 0; i < batch->delta.n; i++) {
         const struct cdc_kv *kv = &batch->delta.items[i];
-        if (strncmp((const char *)kv->key.p, PREFIX, strlen(PREFIX)) == 0 &&
-            take_state(out, batch, kv) < 0)
+        if (strncmp((const char *)kv->key.p, PREFIX, strlen(PREFIX)) != 0)
+            continue;
+        if (take_state(out, batch, kv) < 0)
             return cdc_fail_oom(err);
+        if (out->rows == 0 && !out->states)
+            out->first_us = cdc_mono_us();
+        out->states = true;
     }
     return CDC_OK;
 }

@@ -60,6 +60,54 @@ static double cpu_seconds(void)
            (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
+struct copies {
+    struct cdc_face_view *view;
+    size_t room;
+    bool oom;
+};
+
+static bool make_room(struct copies *to)
+{
+    struct cdc_face_view *view = to->view;
+    if (view->n_copies < to->room)
+        return true;
+    size_t room = to->room ? to->room * 2 : 16;
+    struct cdc_face_copy *copies = cdc_arena_alloc(view->met.arena, room * sizeof *copies);
+    if (!copies)
+        return false;
+    if (view->n_copies > 0)
+        memcpy(copies, view->copies, view->n_copies * sizeof *copies);
+    view->copies = copies;
+    to->room = room;
+    return true;
+}
+
+/* Rows of sessions before are known where ranges of them are done; in this one all that is read. */
+static uint64_t rows_of(const struct cdc_copy_view *from)
+{
+    bool reading = from->kind != CDC_COPY_DONE && from->rows > from->done_rows;
+    return reading ? from->rows : from->done_rows;
+}
+
+/* Under the copier's lock, so the texts are copied. */
+static void add_copy(void *arg, const struct cdc_copy_view *from)
+{
+    struct copies *to = arg;
+    struct cdc_arena *arena = to->view->met.arena;
+    struct cdc_face_copy copy = {.table = cdc_arena_strdup(arena, from->name),
+                                 .state = cdc_copy_kind_name(from->kind),
+                                 .why = cdc_arena_strdup(arena, from->why),
+                                 .generation = from->generation,
+                                 .rows = rows_of(from),
+                                 .all_rows = from->kind == CDC_COPY_COPYING ? from->all_rows : 0,
+                                 .rows_now = from->rows,
+                                 .seconds = from->seconds};
+    cdc_face_copy_judge(&copy);
+    to->oom |= !make_room(to) || !copy.table || (from->why && !copy.why);
+    if (!to->oom)
+        to->view->copies[to->view->n_copies++] = copy;
+}
+
 static int make_view(struct cdc_face *face)
 {
     struct cdc_run *run = face->run;
@@ -81,6 +129,10 @@ static int make_view(struct cdc_face *face)
         return CDC_FAIL;
     if (atomic_load(&run->stop))
         view->met.phase = CDC_PHASE_STOPPING;
+    struct copies copies = {.view = view};
+    cdc_copier_show(run->copier, add_copy, &copies);
+    if (copies.oom)
+        return CDC_FAIL;
     view->n_mails = cdc_mailbox_list(run->mailbox, view->mails);
     cdc_face_judge(view);
     return CDC_OK;

@@ -5,7 +5,8 @@
  *   - a batch said urgent, the sink said CDC_FULL, or the rows reach policy.max_rows;
  *   - inside a transaction of the source, nothing else but policy.cut_us since the first row;
  *   - rows wait, and policy.interval_us has passed since the first of them;
- *   - rows wait, policy.eager, and the queue is empty, once policy.pace_us has passed since the
+ *   - rows wait, policy.eager, and the queue is empty (at full rate it often is for a moment: then
+ *     more rows than policy.eager_rows wait), once policy.pace_us has passed since the
  * last commit;
  *   - no rows wait but a delta does (a position), and policy.idle_us has passed since the last
  *     commit or policy.idle_bytes of the source's log went by;
@@ -91,7 +92,7 @@ static int commit(struct cdc_outlet *out, struct cdc_error *err)
     cdc_map_clear(&out->pending);
     cdc_mail_committed(out);
     out->rows = out->log_bytes = 0;
-    out->urgent = out->full = false;
+    out->urgent = out->full = out->states = false;
     after_commit(out);
     hand_over_ack(run);
     return CDC_OK;
@@ -112,7 +113,8 @@ static int64_t rows_due(const struct cdc_outlet *out)
 {
     const struct cdc_commit_policy *policy = &out->policy;
     int64_t due = after(out->first_us, policy->interval_us);
-    if (policy->eager && cdc_queue_empty(out->run->queue)) {
+    bool few = policy->eager_rows == 0 || out->rows <= policy->eager_rows;
+    if (policy->eager && few && cdc_queue_empty(out->run->queue)) {
         int64_t paced = out->committed_us + policy->pace_us;
         return paced < due ? paced : due;
     }
@@ -129,7 +131,7 @@ static int64_t commit_due(const struct cdc_outlet *out)
         return 0;
     if (out->cut == CDC_CUT_TX)
         return out->rows > 0 ? after(out->first_us, policy->cut_us) : INT64_MAX;
-    if (out->rows > 0)
+    if (out->rows > 0 || out->states)
         return rows_due(out);
     if (out->pending.n == 0)
         return INT64_MAX;
@@ -160,7 +162,7 @@ static int take(struct cdc_outlet *out, struct cdc_batch *batch, struct cdc_erro
         int rc = run->set->sink->write(run->sink, batch, err);
         if (rc < 0)
             return CDC_FAIL;
-        if (out->rows == 0)
+        if (out->rows == 0 && !out->states)
             out->first_us = cdc_mono_us();
         out->full |= rc == CDC_FULL;
         out->rows += batch->n;

@@ -94,6 +94,7 @@ struct cdc_outlet {
     bool begun;             /* a batch was taken: no commit before, its ack would be misread */
     enum cdc_cut cut;       /* of the last batch: may a commit be made here? */
     bool urgent, full;      /* ... and is wanted now */
+    bool states;            /* states of copies wait, which count as rows do */
 };
 
 void *cdc_outlet_main(void *run); /* thread */

@@ -39,6 +39,7 @@ enum {
  */
 struct cdc_commit_policy {
     bool eager;          /* as soon as nothing waits in the queue ... */
+    uint64_t eager_rows; /* ... no more rows than these wait (needs interval_us); 0: however many */
     int64_t pace_us;     /* ... and the last commit is this long ago */
     int64_t interval_us; /* at the latest so long after the first row not yet committed; 0: never */
     int64_t cut_us;      /* the same inside a transaction of the source; 0: never */

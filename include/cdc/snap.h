@@ -100,7 +100,7 @@ struct cdc_snap_ops {
 
     /*
      * Where to cut `rest`, so that what lies before holds about max_bytes: appended to ret.
-     * CDC_END: it need not be, or cannot be, cut.
+     * CDC_END: it need not be, or cannot be, cut. CDC_AGAIN: it was altered meanwhile, as begin.
      */
     int (*plan)(struct cdc_snap *snap, const struct cdc_copy_table *tab,
                 const struct cdc_range *rest, size_t max_bytes, struct cdc_buf *ret,

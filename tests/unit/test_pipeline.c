@@ -213,6 +213,7 @@ static void test_random_faults(void **state)
         w.store.policy.interval_us = rand() % 2 ? 0 : 3000;
         w.store.policy.eager = w.store.policy.interval_us == 0 || rand() % 2;
         w.store.policy.pace_us = rand() % 2 ? 0 : 1000;
+        w.store.policy.eager_rows = w.store.policy.interval_us && rand() % 2 ? 2 : 0;
         if (rand() % 2)
             w.set->sink = &fake_cut_sink_ops;
         for (size_t i = 0; i < 8; i++) {

@@ -103,7 +103,9 @@ def main():
     tables, shapes = fold(rows)
     write(given.to, tables, shapes)
     everything = sum(1 for m in read(given.brokers, mine, "read_uncommitted") if m.value())
-    print(len({r["__seq"] for r, _, _ in rows}), "row changes in", len({m.topic() for m in messages}), "topics")
+    print(sum(r["__op"] == "r" for r, _, _ in rows), "rows copied as they were at the start")
+    changes = {r["__seq"] for r, _, _ in rows if r["__op"] != "r"}
+    print(len(changes), "row changes in", len({m.topic() for m in messages}), "topics")
     if everything > len(rows):
         print(everything - len(rows), "more records are of a transaction that the kill ended: no such consumer ever sees them")
 

@@ -26,7 +26,6 @@ source:
   url: postgresql://postgres@127.0.0.1:$port/postgres
 capture:
   - tables: shop.*
-    snapshot: never
     envelope: row
 sink:
   type: kafka
@@ -41,6 +40,7 @@ business
 say "an ordinary Python consumer reads the topics (read_committed)"
 consumer --to "$out/replica.db" | tee "$out/consumer.txt" | while IFS= read -r text; do note "$text"; done
 look
-compare_all consumer topics "$(sed -n 's/^\([0-9]*\) row changes.*/\1/p' "$out/consumer.txt")"
+figure() { sed -n "s/^\([0-9]*\) $1.*/\1/p" "$out/consumer.txt"; }
+compare_all consumer topics "$(figure "row changes")" "$(figure "rows copied")"
 the_end
 note "the consumer: demo/consumer.py   (what it folded: ${out#"$here"/}/replica.db; the topics went with the broker)"

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# story.sh: what the demos share; source it. A throw-away PostgreSQL with a shop (shop.sql), a sidecar that captures it, a day of
-# business in two sessions with the sidecar killed in the middle of it, and the comparison of a SQLite file with the database.
+# story.sh: what the demos share; source it. A throw-away PostgreSQL with a shop (shop.sql) that has products and customers already, a
+# sidecar that copies these and captures what follows, a day of business in two sessions with the sidecar killed in the middle of it,
+# and the comparison of a SQLite file with the database.
 #
 # The caller sets `out` (a folder), writes $out/demo.yaml, and defines progress_of (a few words: how far the output is).
 set -euo pipefail
@@ -89,16 +90,31 @@ progress() {
     workers=()
 }
 
+before=0
+opening() { # what is there before the sidecar
+    say "the shop opens: its first products and customers"
+    sql -c "call shop.open(0)" -c "call shop.open(1)"
+    before=$(sql -c "select (select count(*) from shop.products) + (select count(*) from shop.customers)")
+}
+copied() { # waits until the four tables are copied
+    for _ in $(seq 300); do
+        [ "$(grep -c 'snapshot: table .* is copied' "$out/sidecar.log")" -lt 4 ] || return 0
+        sleep 0.1
+    done
+    die "the rows are not copied; the sidecar's log: $(tail -3 "$out/sidecar.log")"
+}
+
 business() {
-    say "checking, then capturing"
+    opening
+    say "checking, then copying these $before rows and capturing what follows"
     "$sidestream" check "$out/demo.yaml" >"$out/check.txt" || { cat "$out/check.txt"; die "sidestream check"; }
     start_sidecar
+    copied
     # A slot of our own counts what the database says was committed; the sidecar has no part in it.
     sql -c "select pg_create_logical_replication_slot('demo_judge', 'pgoutput')" >/dev/null
 
     say "two sessions do business: orders, shipments, price changes, cancellations, deletions, rollbacks"
     workers=()
-    sql -c "call shop.open(0)" -c "call shop.open(1)"
     session 0 1 $((orders / 2))
     session 1 1 $((orders / 2))
     sleep 1.5
@@ -153,7 +169,7 @@ compare() { # TABLE COLUMNS-IN-SQL COLUMNS-IN-SQLITE
     [ "$n $theirs" = "$m $ours" ] || { verdict=DIFFERENT bad=1; }
     line "$table" "$n" "$theirs" "$m" "$ours" "$d" "$verdict"
 }
-compare_all() { # COPY PLACE COUNT: what the copy is called, where the captured row changes are, how many
+compare_all() { # COPY PLACE COUNT READ: what the copy is called, where the captured row changes are, how many, how many rows read
     local same iso="'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'" committed verdict=same
     say "compared with the database, row for row"
     printf '       %-17s %8s %-14s %8s %-14s %8s\n' table database md5 "$1" md5 deleted
@@ -169,6 +185,10 @@ compare_all() { # COPY PLACE COUNT: what the copy is called, where the captured 
       'proto_version', '1', 'publication_names', 'sidestream_demo') where get_byte(data, 0) in (73, 85, 68)")
     [ "$committed" = "$3" ] || { verdict=DIFFERENT bad=1; }
     line "row changes" "$committed" "committed" "$3" "in the $2" "" "$verdict"
+    # The rows of before: each read once, some twice if the kill came into the copy.
+    verdict=same
+    [ "$4" -ge "$before" ] || { verdict=DIFFERENT bad=1; }
+    line "rows of before" "$before" "at the start" "$4" "copied" "" "$verdict"
 }
 the_end() {
     "$sidestream" fsck "$out/demo.yaml" >"$out/fsck.txt" 2>&1 || { cat "$out/fsck.txt"; bad=1; }

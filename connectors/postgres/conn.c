@@ -70,6 +70,11 @@ static const struct fault {
      "a row is too large for the server to send as text (1 GB with its bytea doubled): capture the "
      "table "
      "without it by `skip: true`, or split the value"},
+    /* filenode, and filenumber since 16; the same comes whenever the slot is read */
+    {"XX000", "could not map filen", CDC_OPERATOR,
+     "the slot was made in the middle of a TRUNCATE (or of another command that rewrites a table), "
+     "and the server cannot read it: `sidestream drop`, an empty sink, and a new start while "
+     "nobody truncates"},
     {"22", NULL, CDC_FATAL, "please report this"},
     {"42", NULL, CDC_FATAL, "please report this"},
     {"0A", NULL, CDC_FATAL, "please report this"},
@@ -355,7 +360,9 @@ int pgs_sql(struct pgs_server *srv, struct cdc_error *err)
         return CDC_FAIL;
     /* Some questions wait behind the application's DDL: not longer than the walsender can be alone.
      */
-    PGS_CLEAR PGresult *res = PQexec(srv->sql, "SET statement_timeout = '10s'");
+    PGS_CLEAR PGresult *res =
+        PQexec(srv->sql, srv->hasty ? "SET statement_timeout = '10s'; SET lock_timeout = '500ms'"
+                                    : "SET statement_timeout = '10s'");
     return PQresultStatus(res) == PGRES_COMMAND_OK ? CDC_OK : pgs_fail(srv->sql, res, NULL, err);
 }
 

@@ -56,6 +56,7 @@ struct pgs_server {
     PGconn *sql;           /* owned; NULL while closed */
     int64_t sql_used_us;
     int64_t connect_us; /* how long a connection may take; 0: 10 s */
+    bool hasty;         /* sql waits for no lock: a session of ours may be what keeps it */
     int version;        /* of the server, once connected: 150020 */
     char database[64];
 };

@@ -348,13 +348,14 @@ static void snap_close(struct cdc_snap *base)
 
 static int connect(struct pgs_snap *snap, struct cdc_error *err)
 {
-    if (pgs_server_init(&snap->src.srv, snap->root->srv.cfg, err) < 0 ||
-        pgs_connect(&snap->src.srv, false, &snap->ses.conn, err) < 0)
+    int rc = pgs_server_init(&snap->src.srv, snap->root->srv.cfg, err);
+    snap->src.srv.hasty = true;
+    if (rc < 0 || pgs_connect(&snap->src.srv, false, &snap->ses.conn, err) < 0)
         return CDC_FAIL;
-    int rc = run(snap,
-                 "SET lock_timeout = '2s'; SET row_security = off; SET idle_session_timeout = 0; "
-                 "SET jit = off; SET max_parallel_workers_per_gather = 0",
-                 err);
+    rc = run(snap,
+             "SET lock_timeout = '2s'; SET row_security = off; SET idle_session_timeout = 0; "
+             "SET jit = off; SET max_parallel_workers_per_gather = 0",
+             err);
     return rc == CDC_OK ? CDC_OK : CDC_FAIL;
 }
 

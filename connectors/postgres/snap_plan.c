@@ -24,7 +24,19 @@
 #define WIDTH_LEAST 32
 #define LEAVES_MOST 64 /* in one range */
 
-/* A question outside of the look; a stop ends it. */
+/* What a question fails with when the table was altered, locked or dropped since it was described:
+ * no such table, column, type, operator; a bound that is no value of the key's type any more. */
+static bool altered(const char *state)
+{
+    static const char *const states[] = {"42P01", "42703", "42704", "42883", "42804",
+                                         "55P03", "22P02", "22003", "22007", "22008"};
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        if (strcmp(state, states[i]) == 0)
+            return true;
+    return false;
+}
+
+/* A question outside of the look; a stop ends it. CDC_AGAIN: the table is not what it was. */
 static int ask(struct pgs_snap *snap, const char *sql, const char *const *args, PGresult **ret,
                struct cdc_error *err)
 {
@@ -32,7 +44,16 @@ static int ask(struct pgs_snap *snap, const char *sql, const char *const *args, 
         return CDC_FAIL;
     struct pgs_session ses = {
         .src = &snap->src, .conn = snap->src.srv.sql, .stop = snap->base.stop};
-    return pgs_session_run(&ses, sql, args, ret, err) == CDC_OK ? CDC_OK : CDC_FAIL;
+    int rc = pgs_session_run(&ses, sql, args, ret, err);
+    if (rc != CDC_OK) /* stopped: else a ROLLBACK would wait for the answer */
+        pgs_session_cancel(ses.conn);
+    if (rc == CDC_OK || !altered(ses.state))
+        return rc == CDC_OK ? CDC_OK : CDC_FAIL;
+    (void)cdc_fail(err, CDC_RETRY, "postgres",
+                   "a table was altered, locked or dropped while it was looked at (SQLSTATE %s); "
+                   "it is looked at again",
+                   ses.state);
+    return CDC_AGAIN;
 }
 
 /* ---- the key ---- */
@@ -95,8 +116,9 @@ static int look_key(struct pgs_snap *snap, struct pgs_snap_table *item, struct c
     PQclear(key->res);
     free(key->cols);
     *key = (struct pgs_key){.n = 0};
-    if (ask(snap, key_sql, args, &key->res, err) < 0)
-        return CDC_FAIL;
+    int rc = ask(snap, key_sql, args, &key->res, err);
+    if (rc != CDC_OK)
+        return rc;
     if (!usable(key->res))
         return CDC_OK;
     uint16_t n = (uint16_t)PQntuples(key->res);
@@ -161,20 +183,23 @@ int pgs_snap_size(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc
     PGS_CLEAR PGresult *res = NULL;
     if (item->sized)
         return CDC_OK;
-    if (look_key(snap, item, err) < 0)
-        return CDC_FAIL;
     const char *args[] = {oid, NULL};
     snprintf(oid, sizeof oid, "%u", item->seen.rel->oid);
-    if (ask(snap, size_sql, args, &res, err) < 0)
-        return CDC_FAIL;
+    int rc = look_key(snap, item, err);
+    if (rc == CDC_OK)
+        rc = ask(snap, size_sql, args, &res, err);
+    if (rc != CDC_OK)
+        return rc;
     int64_t rows = strtoll(PQgetvalue(res, 0, S_ROWS), NULL, 10);
     item->bytes = strtoull(PQgetvalue(res, 0, S_BYTES), NULL, 10);
     item->blocks = (uint32_t)strtoul(PQgetvalue(res, 0, S_BLOCKS), NULL, 10);
     item->leaves_readable = PQgetvalue(res, 0, S_READABLE)[0] == 't';
     item->correlation = strtod(PQgetvalue(res, 0, S_CORRELATION), NULL);
     item->width = rows > 0 ? item->bytes / (uint64_t)rows : 0;
-    if (rows <= 0 && item->blocks > 0 && sample_width(snap, item, &item->width, err) < 0)
-        return CDC_FAIL;
+    if (rows <= 0 && item->blocks > 0)
+        rc = sample_width(snap, item, &item->width, err);
+    if (rc != CDC_OK)
+        return rc;
     if (item->width < WIDTH_LEAST)
         item->width = WIDTH_LEAST;
     item->rows = rows > 0 ? (uint64_t)rows : item->blocks > 0 ? item->bytes / item->width : 0;
@@ -271,12 +296,11 @@ int pgs_snap_leaves(struct pgs_snap *snap, const struct pgs_snap_table *item, PG
     char oid[16];
     const char *args[] = {oid, NULL};
     snprintf(oid, sizeof oid, "%u", item->seen.rel->oid);
-    return pgs_query(
-        &snap->src.srv,
-        "SELECT l.oid, quote_ident(n.nspname) || '.' || quote_ident(l.relname), " BLOCKS
-        " FROM " LEAVES " l JOIN pg_namespace n ON n.oid = l.relnamespace ORDER BY "
-        "l.oid",
-        args, ret, err);
+    return ask(snap,
+               "SELECT l.oid, quote_ident(n.nspname) || '.' || quote_ident(l.relname), " BLOCKS
+               " FROM " LEAVES " l JOIN pg_namespace n ON n.oid = l.relnamespace ORDER BY "
+               "l.oid",
+               args, ret, err);
 }
 
 static uint32_t number_at(const PGresult *res, int row, int col)
@@ -312,8 +336,9 @@ static int plan_block(struct pgs_snap *snap, const struct pgs_snap_table *item,
     if ((rest->from.p && pgs_bound_block(rest->from, &at) < 0) ||
         (rest->to.p && pgs_bound_block(rest->to, &to) < 0))
         return not_ours(item->tab, err);
-    if (pgs_snap_leaves(snap, item, &leaves, err) < 0)
-        return CDC_FAIL;
+    int rc = pgs_snap_leaves(snap, item, &leaves, err);
+    if (rc != CDC_OK)
+        return rc;
     uint64_t of_block = item->blocks > 0 ? item->bytes / item->blocks : 8192;
     uint64_t least = ROWS_LEAST * item->width;
     uint64_t blocks = (max_bytes > least ? max_bytes : least) / (of_block ? of_block : 1) + 1;
@@ -334,15 +359,14 @@ int pgs_snap_plan(struct cdc_snap *base, const struct cdc_copy_table *tab,
     while (item && (strcmp(item->schema, tab->tab->schema) != 0 ||
                     strcmp(item->name, tab->tab->name) != 0 || !item->tab))
         item = item->next;
-    if (!item) {
-        int rc = pgs_snap_table(snap, tab->tab->schema, tab->tab->name, &item, err);
-        if (rc != CDC_OK)
-            return rc;
-    }
+    int rc = item ? CDC_OK : pgs_snap_table(snap, tab->tab->schema, tab->tab->name, &item, err);
+    if (rc != CDC_OK)
+        return rc;
     if (pgs_bound_kind(rest->from, &from) < 0 || pgs_bound_kind(rest->to, &to) < 0)
         return not_ours(tab->tab, err);
-    if (pgs_snap_size(snap, item, err) < 0)
-        return CDC_FAIL;
+    rc = pgs_snap_size(snap, item, err);
+    if (rc != CDC_OK)
+        return rc;
     enum pgs_bound_kind kind = from != PGS_BOUND_OPEN ? from : to;
     enum pgs_split split = kind == PGS_BOUND_KEY     ? PGS_SPLIT_KEY
                            : kind == PGS_BOUND_BLOCK ? PGS_SPLIT_BLOCK

@@ -110,8 +110,9 @@ static int put_block_range(struct pgs_snap *snap, const struct pgs_snap_table *i
         (range->from.p && pgs_bound_block(range->from, &from) < 0) ||
         (range->to.p && pgs_bound_block(range->to, &to) < 0))
         return CDC_FAIL;
-    if (pgs_snap_leaves(snap, item, &leaves, err) < 0)
-        return CDC_FAIL;
+    int rc = pgs_snap_leaves(snap, item, &leaves, err);
+    if (rc != CDC_OK)
+        return rc;
     for (int i = 0; i < PQntuples(leaves); i++) {
         uint32_t leaf = (uint32_t)strtoul(PQgetvalue(leaves, i, 0), NULL, 10);
         uint32_t blocks[2] = {leaf == from.leaf ? from.block : 0, leaf == to.leaf ? to.block : 0};
@@ -125,7 +126,7 @@ static int put_block_range(struct pgs_snap *snap, const struct pgs_snap_table *i
     return CDC_OK;
 }
 
-/* CDC_FAIL without an error text: the range is none of this table. */
+/* CDC_FAIL without an error text: the range is none of this table. CDC_AGAIN: it was altered. */
 static int put_copy(struct pgs_snap *snap, const struct pgs_snap_table *item,
                     const struct cdc_range *range, struct cdc_buf *ret, struct cdc_error *err)
 {
@@ -262,7 +263,9 @@ static int start_copy(struct pgs_snap *snap, const struct pgs_snap_table *item,
     struct cdc_error own = {.message = ""};
     int rc = put_copy(snap, item, range, &sql, &own);
     const char *text = cdc_buf_cstr(&sql);
-    if (rc < 0 && own.message[0])
+    if (rc == CDC_AGAIN)
+        rc = given_up(snap->tab, own.message, err);
+    else if (rc < 0 && own.message[0])
         rc = cdc_fail(err, own.action, own.where, "%s", own.message);
     else if (rc < 0)
         rc = given_up(snap->tab, "the range does not fit the table's key any more", err);

@@ -213,13 +213,19 @@ int pgs_in_the_way(struct pgs_source *src, uint32_t table, int session, struct c
     PGS_CLEAR PGresult *res = NULL;
     snprintf(oid, sizeof oid, "%u", table);
     snprintf(pid, sizeof pid, "%d", session);
-    if (pgs_query(&src->srv,
-                  "SELECT 1 FROM pg_locks w WHERE NOT w.granted AND w.locktype = 'relation'"
-                  " AND w.database = (SELECT oid FROM pg_database WHERE datname ="
-                  " current_database()) AND (w.relation = $1::oid OR w.relation IN"
-                  " (SELECT relid FROM pg_partition_tree($1::oid)))"
-                  " AND $2::int = ANY (pg_blocking_pids(w.pid)) LIMIT 1",
-                  args, &res, err) < 0)
+    if (pgs_sql(&src->srv, err) < 0)
         return CDC_FAIL;
-    return PQntuples(res) == 0 ? CDC_OK : CDC_AGAIN;
+    /* The tree is asked for with locks on the partitions: CDC_AGAIN, as for any that is not had. */
+    struct pgs_session ses = {.src = src, .conn = src->srv.sql};
+    int rc =
+        pgs_session_run(&ses,
+                        "SELECT 1 FROM pg_locks w WHERE NOT w.granted AND w.locktype = 'relation'"
+                        " AND w.database = (SELECT oid FROM pg_database WHERE datname ="
+                        " current_database()) AND (w.relation = $1::oid OR w.relation IN"
+                        " (SELECT relid FROM pg_partition_tree($1::oid)))"
+                        " AND $2::int = ANY (pg_blocking_pids(w.pid)) LIMIT 1",
+                        args, &res, err);
+    if (rc == CDC_OK && PQntuples(res) > 0)
+        rc = CDC_AGAIN;
+    return rc;
 }

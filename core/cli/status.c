@@ -124,6 +124,43 @@ static void print_tables(const json_t *tables)
     }
 }
 
+static void print_copy(const json_t *copy)
+{
+    char state[CDC_HUMAN], rows[CDC_HUMAN], rate[CDC_HUMAN], left[CDC_HUMAN];
+    const json_t *part = json_object_get(copy, "part");
+    cdc_human_copy(text(copy, "state"), part && json_is_number(part) ? json_number_value(part) : -1,
+                   state);
+    bool rated = json_is_number(json_object_get(copy, "rows_per_s"));
+    bool known = json_is_number(json_object_get(copy, "seconds_left"));
+    printf("%-32s %-14s %12s %12s  %s\n", text(copy, "table"), state,
+           cdc_human_count(count(copy, "rows"), rows),
+           rated ? cdc_human_count(count(copy, "rows_per_s"), rate) : "",
+           known ? cdc_human_seconds(number(copy, "seconds_left"), left) : "");
+    if (*text(copy, "why"))
+        printf("  ! %s\n", text(copy, "why"));
+}
+
+/* Those that are done are only counted. */
+static void print_copies(const json_t *copies)
+{
+    size_t i, n_done = 0, all = json_array_size(copies);
+    json_t *copy;
+    char done[CDC_HUMAN];
+    json_array_foreach(copies, i, copy)
+    {
+        n_done += strcmp(text(copy, "state"), "done") == 0;
+    }
+    if (all > 0)
+        printf("\n%s of %zu copies of tables are done\n", cdc_human_count(n_done, done), all);
+    if (n_done < all)
+        printf("%-32s %-14s %12s %12s  %s\n", "copy of", "state", "rows", "rows/s", "left");
+    json_array_foreach(copies, i, copy)
+    {
+        if (strcmp(text(copy, "state"), "done") != 0)
+            print_copy(copy);
+    }
+}
+
 static void print_commands(const json_t *commands)
 {
     size_t i;
@@ -151,6 +188,7 @@ static int print_answer(const struct cdc_buf *answer, struct cdc_error *err)
     print_source(json_object_get(json, "source_log"));
     print_figures(json);
     print_tables(json_object_get(json, "tables"));
+    print_copies(json_object_get(json, "copies"));
     print_commands(json_object_get(json, "commands"));
     int code = json_is_true(json_object_get(json, "ready")) ? CDC_EXIT_OK : CDC_EXIT_FAILED;
     json_decref(json);

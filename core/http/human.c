@@ -3,6 +3,7 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "http/face.h"
@@ -59,6 +60,15 @@ const char *cdc_human_time(int64_t us, char to[CDC_HUMAN])
     if (us <= 0 || !gmtime_r(&sec, &tm) ||
         strftime(to, CDC_HUMAN, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
         snprintf(to, CDC_HUMAN, "never");
+    return to;
+}
+
+const char *cdc_human_copy(const char *state, double part, char to[CDC_HUMAN])
+{
+    if (strcmp(state, "copying") == 0 && part >= 0)
+        snprintf(to, CDC_HUMAN, "copying %d %%", (int)(part * 100));
+    else
+        snprintf(to, CDC_HUMAN, "%s", state);
     return to;
 }
 

@@ -249,6 +249,47 @@ static void put_tables(const struct cdc_metrics_view *met, struct cdc_buf *buf)
         cdc_buf_printf(buf, "<p class=\"dim\">The first %d; /status has all.</p>\n", TABLES_SHOWN);
 }
 
+static void put_copy(const struct cdc_face_copy *copy, struct cdc_buf *buf)
+{
+    char text[CDC_HUMAN];
+    bool failed = strcmp(copy->state, "failed") == 0;
+    element(buf, "<tr><td class=\"name\">", copy->table, "</td>");
+    element(buf, failed ? "<td class=\"l bad\">" : "<td class=\"l\">",
+            cdc_human_copy(copy->state, copy->part, text), "</td>");
+    element(buf, "<td>", cdc_human_count(copy->rows, text), "</td>");
+    element(buf, "<td>", copy->all_rows ? cdc_human_count(copy->all_rows, text) : "", "</td>");
+    element(buf, "<td>", copy->rate >= 0 ? cdc_human_count((uint64_t)copy->rate, text) : "",
+            "</td>");
+    element(buf, "<td>", copy->left_s >= 0 ? cdc_human_seconds(copy->left_s, text) : "", "</td>");
+    element(buf, "<td class=\"name l\">", copy->why ? copy->why : "", "</td></tr>\n");
+}
+
+/* Those that are not done, one by one. */
+static void put_copies(const struct cdc_face_view *view, struct cdc_buf *buf)
+{
+    char count[CDC_HUMAN];
+    size_t n_done = 0, shown = 0;
+    for (size_t i = 0; i < view->n_copies; i++)
+        n_done += strcmp(view->copies[i].state, "done") == 0;
+    if (view->n_copies == 0)
+        return;
+    element(buf, "<h2>Copies <span class=\"dim\">", cdc_human_count(n_done, count),
+            " done</span></h2>\n");
+    if (n_done == view->n_copies)
+        return;
+    cdc_buf_str(buf, "<div class=\"card scroll\"><table><thead><tr><th>table</th><th class=\"l\">"
+                     "state</th><th>rows</th><th>of about</th><th>rows/s</th><th>left</th>"
+                     "<th class=\"l\"></th></tr></thead>\n");
+    for (size_t i = 0; i < view->n_copies && shown < TABLES_SHOWN; i++)
+        if (strcmp(view->copies[i].state, "done") != 0) {
+            put_copy(&view->copies[i], buf);
+            shown++;
+        }
+    cdc_buf_str(buf, "</table></div>\n");
+    if (view->n_copies - n_done > shown)
+        cdc_buf_printf(buf, "<p class=\"dim\">The first %d; /status has all.</p>\n", TABLES_SHOWN);
+}
+
 static void put_commands(const struct cdc_face_view *view, struct cdc_buf *buf)
 {
     char at[CDC_HUMAN];
@@ -282,6 +323,7 @@ void cdc_face_page(const struct cdc_face_view *view, struct cdc_buf *buf)
     put_ladder(&view->met, buf);
     put_source(view, buf);
     put_figures(view, buf);
+    put_copies(view, buf);
     put_tables(&view->met, buf);
     put_commands(view, buf);
     element(buf, "<p class=\"dim\">As of ", cdc_human_time(view->met.at_us, at),

@@ -208,6 +208,31 @@ static void put_tables(const struct cdc_face_view *view, struct cdc_buf *buf)
     }
 }
 
+static void put_copies(const struct cdc_face_view *view, struct cdc_buf *buf)
+{
+    head(buf, "copy_state", "gauge", "State of the copy of the table's rows; always 1.");
+    for (size_t i = 0; i < view->n_copies; i++) {
+        begin(view, buf, "copy_state",
+              (const char *const[]){"table", view->copies[i].table, "state", view->copies[i].state,
+                                    NULL});
+        put_count(buf, 1);
+    }
+    head(buf, "copy_rows", "gauge", "Rows that this copy of the table has read.");
+    for (size_t i = 0; i < view->n_copies; i++) {
+        begin(view, buf, "copy_rows", (const char *const[]){"table", view->copies[i].table, NULL});
+        put_count(buf, view->copies[i].rows);
+    }
+    head(buf, "copy_rows_estimate", "gauge",
+         "Rows of the table as the source estimates them; only while it is being copied.");
+    for (size_t i = 0; i < view->n_copies; i++) {
+        const struct cdc_face_copy *copy = &view->copies[i];
+        if (copy->all_rows == 0)
+            continue;
+        begin(view, buf, "copy_rows_estimate", (const char *const[]){"table", copy->table, NULL});
+        put_count(buf, copy->all_rows);
+    }
+}
+
 void cdc_face_prometheus(const struct cdc_face_view *view, struct cdc_buf *buf)
 {
     put_info(view, buf);
@@ -217,9 +242,11 @@ void cdc_face_prometheus(const struct cdc_face_view *view, struct cdc_buf *buf)
     put_histogram(view, "commit_seconds", "How long a commit of the sink took.", &view->met.commit,
                   buf);
     put_histogram(view, "delivery_seconds",
-                  "Age of a commit's oldest change when it was durable in the sink.",
+                  "Age of a commit's oldest change (not of copied rows) when it was durable in the "
+                  "sink.",
                   &view->met.delivery, buf);
     put_tables(view, buf);
+    put_copies(view, buf);
     cdc_buf_printf(buf,
                    "# HELP process_resident_memory_bytes Resident memory of the process.\n"
                    "# TYPE process_resident_memory_bytes gauge\n"

@@ -49,6 +49,22 @@ static void judge_log(struct cdc_face_view *view)
            source->holder[0] ? "; held by " : "", source->holder);
 }
 
+void cdc_face_copy_judge(struct cdc_face_copy *copy)
+{
+    bool done = strcmp(copy->state, "done") == 0, copying = strcmp(copy->state, "copying") == 0;
+    double rows = (double)copy->rows, all = (double)copy->all_rows;
+    copy->part = done ? 1 : -1;
+    copy->rate = copy->left_s = -1;
+    if (!copying)
+        return;
+    if (copy->all_rows > 0) /* an estimate: the end is not there before it is */
+        copy->part = rows < all * 0.99 ? rows / all : 0.99;
+    if (copy->seconds >= 1)
+        copy->rate = (double)copy->rows_now / copy->seconds;
+    if (copy->rate > 0 && copy->all_rows > 0)
+        copy->left_s = all > rows ? (all - rows) / copy->rate : 0;
+}
+
 void cdc_face_judge(struct cdc_face_view *view)
 {
     char stalled[CDC_HUMAN], count[CDC_HUMAN];

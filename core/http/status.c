@@ -99,6 +99,28 @@ static json_t *tables_of(const struct cdc_metrics_view *met)
     return list;
 }
 
+static json_t *known(double n)
+{
+    return n >= 0 && isfinite(n) ? json_real(n) : json_null();
+}
+
+static json_t *copies_of(const struct cdc_face_view *view)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < view->n_copies; i++) {
+        const struct cdc_face_copy *copy = &view->copies[i];
+        json_array_append_new(
+            list,
+            json_pack("{s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "table",
+                      text_of(copy->table), "state", text_of(copy->state), "generation",
+                      (json_int_t)copy->generation, "rows", count_of(copy->rows), "rows_estimate",
+                      copy->all_rows ? count_of(copy->all_rows) : json_null(), "part",
+                      known(copy->part), "rows_per_s", known(copy->rate), "seconds_left",
+                      known(copy->left_s), "why", text_of(copy->why)));
+    }
+    return list;
+}
+
 static json_t *commands_of(const struct cdc_face_view *view)
 {
     json_t *list = json_array();
@@ -149,6 +171,7 @@ void cdc_face_json(const struct cdc_face_view *view, struct cdc_buf *buf)
     json_object_set_new(json, "delivery", histogram_of(&met->delivery));
     json_object_set_new(json, "process", process_of(view));
     json_object_set_new(json, "tables", tables_of(met));
+    json_object_set_new(json, "copies", copies_of(view));
     json_object_set_new(json, "commands", commands_of(view));
     put_text(json, buf);
     json_decref(json);

@@ -257,6 +257,12 @@ static int64_t commit_time(const struct cdc_batch *batch, size_t i)
     return batch->n > 0 && batch->changes[i].tx ? batch->changes[i].tx->commit_us : 0;
 }
 
+/* Is it of a copy (core/snapshot)? Then its commit time is only a place, and tells no delay. */
+static bool is_copied(const struct cdc_change *chg)
+{
+    return chg->op == CDC_OP_READ || (chg->op == CDC_OP_RANGE && chg->flags & CDC_INFERRED);
+}
+
 /* Under the lock: has all been received that the last look saw? */
 static void mind_end(struct cdc_metrics *met)
 {
@@ -329,7 +335,7 @@ void cdc_metrics_taken(struct cdc_metrics *met, const struct cdc_batch *batch)
     if (!met || batch->n == 0)
         return;
     pthread_mutex_lock(&met->lock);
-    met->taken_us = commit_time(batch, 0);
+    met->taken_us = is_copied(&batch->changes[0]) ? 0 : commit_time(batch, 0);
     if (!met->rows_open)
         met->progress_us = cdc_mono_us();
     met->rows_open = true;
@@ -355,7 +361,8 @@ static void count_changes(struct cdc_metrics *met, const struct cdc_batch *batch
         if (!entry)
             continue;
         entry->open[op_of(chg->op)]++;
-        entry->open_us = commit_time(batch, i);
+        if (!is_copied(chg))
+            entry->open_us = commit_time(batch, i);
     }
 }
 

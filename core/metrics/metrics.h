@@ -63,7 +63,8 @@ struct cdc_metrics_view {
     double waiting_s;      /* ... since when the sink made no commit although rows wait */
     size_t queue_batches, queue_bytes, queue_limit;
     struct cdc_histogram commit;   /* how long sink->commit took */
-    struct cdc_histogram delivery; /* from commit in the source to commit in the sink */
+    struct cdc_histogram delivery; /* from commit in the source to commit in the sink;
+                                      no copied rows */
     int64_t committed_us;          /* wall clock of the last commit; 0: none */
     bool looked;                   /* the source told what follows */
     struct cdc_source_status source;

@@ -76,7 +76,8 @@ struct cdc_copy_view {
     const char *name;
     enum cdc_copy_kind kind;
     uint32_t generation;
-    uint64_t rows, bytes;         /* read so far */
+    uint64_t done_rows;           /* of finished pieces, of sessions before too */
+    uint64_t rows, bytes;         /* read in this session */
     uint64_t all_rows, all_bytes; /* the source's estimates; 0: not known */
     double seconds;               /* since it was begun in this session; 0: not yet */
     const char *why;              /* FAILED, or why it waits; NULL: nothing to say */

@@ -11,9 +11,13 @@
 #include <stdlib.h>
 
 #include "cdc/clock.h"
+#include "cdc/log.h"
 
 #define BOUND_MAX ((size_t)64 << 20)
 #define TRIES     3
+#define GONE                                                                                       \
+    "the source has no such table that is captured: it was dropped, renamed or taken out of the "  \
+    "publication"
 
 /* ---- the planner's own connection ---- */
 
@@ -47,9 +51,7 @@ static void miss_tables(struct cdc_copier *copier)
 {
     for (size_t i = 0; i < copier->n_tables; i++)
         if (copy_table_wanted(copier->tables[i]) && !copier->tables[i]->listed)
-            copy_table_failed(copier, copier->tables[i],
-                              "the source has no such table that is captured: it was dropped, "
-                              "renamed or taken out of the publication");
+            copy_table_failed(copier, copier->tables[i], GONE);
 }
 
 static int take_list(struct copy_planner *pl, const struct cdc_copy_name *names, size_t n)
@@ -113,6 +115,22 @@ static struct copy_table *pick(struct cdc_copier *copier)
     return NULL;
 }
 
+/* Under the lock: is it still the table whose rows were read? Known before the first of them. */
+static void note_shape(struct cdc_copier *copier, struct copy_table *tab)
+{
+    bool known = tab->st.shape[0];
+    if (cdc_copy_shape(&tab->st, tab->ct.tab)) {
+        cdc_log(CDC_LOG_WARN,
+                "snapshot: table %s has other columns or is another one than when its copy began; "
+                "it is copied from the beginning",
+                tab->name);
+        copy_table_restart(copier, tab);
+        (void)cdc_copy_shape(&tab->st, tab->ct.tab);
+    }
+    tab->dirty |= !known;
+    copy_tables_flush(copier);
+}
+
 /* The table as the source has it now. CDC_END: not this one. CDC_FAIL: not with this connection. */
 static int describe(struct copy_planner *pl, struct copy_table *tab, uint32_t epoch)
 {
@@ -126,11 +144,12 @@ static int describe(struct copy_planner *pl, struct copy_table *tab, uint32_t ep
         cdc_table_unref(tab->ct.tab);
         tab->ct = ct;
         tab->round = copier->round.number;
+        note_shape(copier, tab);
         if (!ct.resumable && cdc_copy_whole(&tab->st) < 0)
             copier->oom = true;
         ct.tab = NULL;
     } else if (rc == CDC_END && epoch == tab->epoch) {
-        copy_table_failed(copier, tab, "the source has no such table any more");
+        copy_table_failed(copier, tab, GONE);
     } else if (rc == CDC_AGAIN && epoch == tab->epoch) {
         copy_table_again(tab, pl->err.message);
     } else if (rc < 0 && !copy_may_mend(&pl->err) && epoch == tab->epoch) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cdc/crc32c.h"
 #include "cdc/view.h"
 
 static const char *const names[] = {"none", "copying", "done", "failed"};
@@ -46,6 +47,23 @@ void cdc_copy_state_done(struct cdc_copy_state *st)
     st->why = NULL;
 }
 
+bool cdc_copy_shape(struct cdc_copy_state *st, const struct cdc_table *tab)
+{
+    char shape[sizeof st->shape];
+    uint32_t crc = cdc_crc32c(0, &tab->id, sizeof tab->id);
+    for (uint16_t i = 0; i < tab->n; i++) {
+        const struct cdc_column *col = &tab->cols[i];
+        crc = cdc_crc32c(crc, col->name, strlen(col->name) + 1);
+        crc = cdc_crc32c(crc, col->type, strlen(col->type) + 1);
+        crc = cdc_crc32c(crc, &col->type_mod, sizeof col->type_mod);
+        crc = cdc_crc32c(crc, &col->key, sizeof col->key);
+    }
+    snprintf(shape, sizeof shape, "%08x", crc);
+    bool other = st->shape[0] && strcmp(st->shape, shape) != 0;
+    memcpy(st->shape, shape, sizeof shape);
+    return other;
+}
+
 /* Room for one more at `at`; its bounds are copied. */
 static int insert(struct cdc_copy_state *st, size_t at, const struct cdc_piece *piece)
 {
@@ -83,7 +101,7 @@ int cdc_copy_restart(struct cdc_copy_state *st, uint32_t generation)
 {
     st->kind = CDC_COPY_COPYING;
     st->generation = generation;
-    st->began[0] = 0;
+    st->began[0] = st->shape[0] = 0;
     free(st->why);
     st->why = NULL;
     return cdc_copy_whole(st);
@@ -199,6 +217,8 @@ int cdc_copy_json(const struct cdc_copy_state *st, bool ranges, struct cdc_buf *
     int rc = json ? 0 : -1;
     if (rc == 0 && ranges && st->kind != CDC_COPY_DONE)
         rc = json_object_set_new(json, "ranges", ranges_json(st));
+    if (rc == 0 && st->shape[0] && st->kind != CDC_COPY_DONE)
+        rc = json_object_set_new(json, "shape", json_string(st->shape));
     if (rc == 0 && st->asked)
         rc = json_object_set_new(json, "asked", json_true());
     if (rc == 0 && st->only)
@@ -264,6 +284,7 @@ static int read_state(const json_t *json, struct cdc_copy_state *ret)
 {
     const char *began = json_string_value(json_object_get(json, "began"));
     const char *why = json_string_value(json_object_get(json, "why"));
+    const char *shape = json_string_value(json_object_get(json, "shape"));
     ret->kind = (enum cdc_copy_kind)kind_of(json_string_value(json_object_get(json, "state")));
     ret->generation = (uint32_t)json_integer_value(json_object_get(json, "generation"));
     ret->incarnation = (uint32_t)json_integer_value(json_object_get(json, "incarnation"));
@@ -274,6 +295,7 @@ static int read_state(const json_t *json, struct cdc_copy_state *ret)
         (began && *began && strlen(began) != CDC_PLACE_LEN))
         return CDC_END;
     snprintf(ret->began, sizeof ret->began, "%s", began ? began : "");
+    snprintf(ret->shape, sizeof ret->shape, "%s", shape ? shape : "");
     ret->why = why ? strdup(why) : NULL;
     if (why && !ret->why)
         return CDC_FAIL;

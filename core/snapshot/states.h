@@ -3,7 +3,7 @@
  *
  *   copy/<schema>.<table>   {"state":"copying|done|failed","generation":g,"incarnation":i,
  *                            "began":"<place>","rows":n,"ranges":[[from|null,to|null],...],
- *                            "asked":true,"only":true,"why":text}
+ *                            "shape":"<8 hex>","asked":true,"only":true,"why":text}
  *
  * A table is a line of *pieces* that meet, from open to open; each is still to be read, being read,
  * or done. Bounds are texts of the source that nobody else can compare: pieces stay in order
@@ -32,6 +32,7 @@ struct cdc_copy_state {
     uint32_t generation;           /* from 1; 0: never copied */
     uint32_t incarnation;          /* in which it began */
     char began[CDC_PLACE_LEN + 1]; /* place where it began; "": not yet */
+    char shape[9];                 /* of the columns that its rows have; "": not known */
     bool asked;                    /* by a command: whatever the rule says */
     bool only;                     /* DONE: its changes are not written any more */
     uint64_t rows;                 /* of finished pieces */
@@ -47,6 +48,12 @@ void cdc_copy_state_done(struct cdc_copy_state *st);
 CDC_CHECK int cdc_copy_restart(struct cdc_copy_state *st, uint32_t generation);
 /* All is to be read again, in the same generation: pieces mean nothing any more. */
 CDC_CHECK int cdc_copy_whole(struct cdc_copy_state *st);
+/*
+ * The rows of a generation are of one table with one set of columns. ALTER TABLE ... TYPE writes
+ * rows anew and a table of the same name is another one, and no log has either: what was read
+ * before is not what is there now. True: the table is not what it was, its copy is to begin anew.
+ */
+bool cdc_copy_shape(struct cdc_copy_state *st, const struct cdc_table *tab);
 /* What is being read is to be read again. */
 void cdc_copy_give_up(struct cdc_copy_state *st);
 

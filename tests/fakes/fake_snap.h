@@ -69,8 +69,8 @@ struct fake_snap_world {
     int start;    /* its place: transactions before it */
     bool start_look;
     bool copied;
-    int looks, exact, ranges; /* what happened */
-    int wrong;                /* calls against the contract */
+    int looks, exact, ranges;    /* what happened */
+    int wrong;                   /* calls against the contract */
     int open_snaps, open_starts; /* instances; those that have the look START */
     struct fake_snap_fault faults[32];
 };

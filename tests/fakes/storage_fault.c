@@ -45,6 +45,18 @@ static int fail(const struct fault *f, const char *path, struct cdc_error *err)
     }
 }
 
+/* As kill -9 in front of this call: nothing more reaches the store. */
+static bool dead(struct fault_world *world)
+{
+    world->changes++;
+    return world->dies_at > 0 && world->changes >= world->dies_at;
+}
+
+static int dead_fail(const char *path, struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_FATAL, path, "killed");
+}
+
 static void hold(struct fault_world *world, const char *path, struct cdc_slice bytes)
 {
     free(world->held_path);
@@ -89,6 +101,8 @@ static int fault_put(struct lake_store *st, const char *path, struct cdc_slice b
                      enum lake_put how, struct cdc_error *err)
 {
     struct fault_world *world = ((struct fault_store *)st)->world;
+    if (dead(world))
+        return dead_fail(path, err);
     struct fault *f = hit(world, FAULT_PUT, path);
     if (f && f->kind == FAULT_LET_GO) {
         fault_let_go(world, inner(st));
@@ -109,12 +123,16 @@ static int fault_list(struct lake_store *st, const char *dir, lake_seen *seen, v
 
 static int fault_remove(struct lake_store *st, const char *path, struct cdc_error *err)
 {
+    if (dead(((struct fault_store *)st)->world))
+        return dead_fail(path, err);
     return inner(st)->ops->remove(inner(st), path, err);
 }
 
 static int fault_stage(struct lake_store *st, const char *path, struct lake_staged **ret,
                        struct cdc_error *err)
 {
+    if (dead(((struct fault_store *)st)->world))
+        return dead_fail(path, err);
     struct fault_file *file = calloc(1, sizeof *file);
     if (!file)
         return cdc_fail_oom(err);
@@ -131,6 +149,8 @@ static int fault_stage(struct lake_store *st, const char *path, struct lake_stag
 static int fault_append(struct lake_staged *base, const void *p, size_t n, struct cdc_error *err)
 {
     struct fault_file *file = (struct fault_file *)base;
+    if (dead(file->st->world))
+        return dead_fail(base->path, err);
     struct fault *f = hit(file->st->world, FAULT_APPEND, base->path);
     return f ? fail(f, base->path, err) : file->inner->ops->append(file->inner, p, n, err);
 }
@@ -139,6 +159,8 @@ static int fault_publish(struct lake_store *st, struct lake_staged **files, size
                          struct cdc_error *err)
 {
     struct fault_world *world = ((struct fault_store *)st)->world;
+    if (n > 0 && dead(world))
+        return dead_fail(files[0]->path, err);
     for (size_t i = 0; i < n; i++) {
         struct fault *f = hit(world, FAULT_PUBLISH, files[i]->path);
         struct fault_file *file = (struct fault_file *)files[i];

@@ -37,6 +37,8 @@ struct fault_world {
     int held_rc;   /* what applying it gave */
     int hit;       /* faults that happened */
     int publishes; /* calls of publish that reached the store */
+    int changes;   /* calls that change the store: put, remove, stage, append, publish */
+    int dies_at;   /* the changes-th of them and all behind it do nothing and fail; 0: none */
 };
 
 /* Takes inner over. NULL: no memory. */

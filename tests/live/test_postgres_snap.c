@@ -579,7 +579,7 @@ static void left_in_the_middle(void **state)
     live_down(&lv);
 }
 
-/* A stop ends every wait: for a slot here. */
+/* A stop ends every wait, long before it would end by itself: for a slot, for a table's lock. */
 static void *stop_soon(void *arg)
 {
     usleep(300000);
@@ -611,6 +611,44 @@ static void stops(void **state)
     live_down(&lv);
 }
 
+static void stops_at_a_lock(void **state)
+{
+    (void)state;
+    static atomic_bool stop;
+    const struct cdc_range all = {.from = {.p = NULL}};
+    struct live lv;
+    up(&lv, "CREATE TABLE t (id int PRIMARY KEY)", "");
+    start_to(&lv);
+    PGconn *conn = PQconnectdb(lv.url);
+    for (int plan = 0; plan < 2; plan++) {
+        struct copy copy;
+        struct cdc_buf bound = CDC_BUF(4096);
+        pthread_t thread;
+        copy_open(&copy, &lv);
+        copy_take(&copy, CDC_LOOK_NOW);
+        copy_table(&copy, "t");
+        exec(conn, "BEGIN; LOCK TABLE t");
+        atomic_store(&stop, false);
+        copy.snap->stop = &stop;
+        pthread_create(&thread, NULL, stop_soon, &stop);
+        int64_t start = cdc_mono_us();
+        int rc = plan ? copy.snap->ops->plan(copy.snap, &copy.tab, &all, 1, &bound, &copy.err)
+                      : copy.snap->ops->begin(copy.snap, &copy.tab, &all, &copy.at, &copy.err);
+        assert_int_equal(rc, CDC_FAIL);
+        assert_non_null(strstr(copy.err.message, "stopped"));
+        int64_t took_us = cdc_mono_us() - start;
+        copy_close(&copy);
+        if (cdc_mono_us() - start >= 1500000) /* a lock is waited for 2 s */
+            fail_msg("%s: %lld us, then %lld us to close", plan ? "plan" : "begin",
+                     (long long)took_us, (long long)(cdc_mono_us() - start - took_us));
+        pthread_join(thread, NULL);
+        cdc_buf_done(&bound);
+        exec(conn, "ROLLBACK");
+    }
+    PQfinish(conn);
+    live_down(&lv);
+}
+
 int main(int argc, char **argv)
 {
     static struct CMUnitTest tests[CM_COUNT(betweens) + 20];
@@ -626,6 +664,7 @@ int main(int argc, char **argv)
     *to++ = (struct CMUnitTest)cmocka_unit_test(alter_gets_through);
     *to++ = (struct CMUnitTest)cmocka_unit_test(left_in_the_middle);
     *to++ = (struct CMUnitTest)cmocka_unit_test(stops);
+    *to++ = (struct CMUnitTest)cmocka_unit_test(stops_at_a_lock);
     to = CM_ROWS(to, between, betweens);
     return snap_main(argc, argv, "postgres_snap", tests, (size_t)(to - tests));
 }

@@ -180,12 +180,17 @@ static void test_given(void **state)
 static void test_cuts(void **state)
 {
     (void)state;
+    static const char *const wants[][2] = {{"lake", ", path: ./x"}, {"kafka", ", brokers: 'h:1'"}};
     for (const struct cdc_sink_ops *const *ops = cdc_sinks(); *ops; ops++) {
         struct cdc_settings *set;
         struct cdc_error err = {0};
         char yaml[512];
-        int n = snprintf(yaml, sizeof yaml, "name: shop\n" SOURCE CAPTURE "sink: {type: '%s'%s}\n",
-                         (*ops)->name, strcmp((*ops)->name, "lake") == 0 ? ", path: ./x" : "");
+        const char *more = "";
+        for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
+            more = strcmp(wants[i][0], (*ops)->name) == 0 ? wants[i][1] : more;
+        int n = snprintf(yaml, sizeof yaml,
+                         "name: shop\nenvelope: row\n" SOURCE CAPTURE "sink: {type: '%s'%s}\n",
+                         (*ops)->name, more);
         if (!*(*ops)->name)
             continue; /* not part of this build */
         if (parse(yaml, (size_t)n, &set, &err) != CDC_OK)

@@ -109,6 +109,63 @@ static void test_form(void **state)
     check_form(&view, cdc_face_page, row->page);
 }
 
+/* ---- copies ---- */
+
+static const struct copy_row {
+    const char *name;
+    struct cdc_face_copy copy;
+    const char *metric, *json, *page; /* the page names those that are not done */
+} copy_rows[] = {
+    {"half",
+     {.state = "copying", .rows = 500, .all_rows = 1000, .rows_now = 400, .seconds = 4},
+     "copy_rows_estimate{pipeline=\"shop\",table=\"s.t\"} 1000\n",
+     "\"rows_estimate\":1000,\"part\":0.5,\"rows_per_s\":100.0,\"seconds_left\":5.0,\"why\":null",
+     "copying 50 %</td><td>500</td><td>1,000</td><td>100</td><td>5.0 s</td>"},
+    {"more than was said",
+     {.state = "copying", .rows = 3000, .all_rows = 1000, .rows_now = 3000, .seconds = 3},
+     "copy_rows{pipeline=\"shop\",table=\"s.t\"} 3000\n",
+     "\"rows_per_s\":1000.0,\"seconds_left\":0.0",
+     "copying 99 %</td><td>3,000</td><td>1,000</td><td>1,000</td><td>0 s</td>"},
+    {"how many is not known",
+     {.state = "copying", .rows = 20, .rows_now = 20, .seconds = 2},
+     "copy_state{pipeline=\"shop\",table=\"s.t\",state=\"copying\"} 1\n",
+     "\"rows_estimate\":null,\"part\":null,\"rows_per_s\":10.0,\"seconds_left\":null",
+     "copying</td><td>20</td><td></td><td>10</td><td></td>"},
+    {"just begun",
+     {.state = "copying", .all_rows = 10, .seconds = 0.1, .why = "waits for <that>"},
+     "copy_rows{pipeline=\"shop\",table=\"s.t\"} 0\n",
+     "\"part\":0.0,\"rows_per_s\":null,\"seconds_left\":null,\"why\":\"waits for <that>\"",
+     "copying 0 %</td><td>0</td><td>10</td><td></td><td></td><td class=\"name l\">waits for "
+     "&lt;that&gt;</td>"},
+    {"done",
+     {.state = "done", .generation = 3, .rows = 7},
+     "copy_state{pipeline=\"shop\",table=\"s.t\",state=\"done\"} 1\n",
+     "\"state\":\"done\",\"generation\":3,\"rows\":7,\"rows_estimate\":null,\"part\":1.0,\"rows_"
+     "per_s\":"
+     "null",
+     "1 done</span></h2>\n<h2>Tables"},
+    {"failed",
+     {.state = "failed", .rows = 7, .why = "no right"},
+     "copy_state{pipeline=\"shop\",table=\"s.t\",state=\"failed\"} 1\n",
+     "\"part\":null,\"rows_per_s\":null,\"seconds_left\":null,\"why\":\"no right\"",
+     "<td class=\"l bad\">failed</td><td>7</td><td></td><td></td><td></td><td class=\"name "
+     "l\">no right</td>"},
+};
+
+static void test_copy(void **state)
+{
+    const struct copy_row *row = *state;
+    struct cdc_face_view view = plain();
+    struct cdc_face_copy copy = row->copy;
+    copy.table = "s.t";
+    cdc_face_copy_judge(&copy);
+    view.copies = &copy;
+    view.n_copies = 1;
+    check_form(&view, cdc_face_prometheus, row->metric);
+    check_form(&view, cdc_face_json, row->json);
+    check_form(&view, cdc_face_page, row->page);
+}
+
 /* A text that is no UTF-8 costs itself, not the whole. */
 static void test_bad_text(void **state)
 {
@@ -197,9 +254,11 @@ static void test_human(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[CM_COUNT(ready_rows) + CM_COUNT(form_rows) + CM_COUNT(human_rows) + 2];
+    struct CMUnitTest tests[CM_COUNT(ready_rows) + CM_COUNT(form_rows) + CM_COUNT(copy_rows) +
+                            CM_COUNT(human_rows) + 2];
     struct CMUnitTest *to = CM_ROWS(tests, test_ready, ready_rows);
     to = CM_ROWS(to, test_form, form_rows);
+    to = CM_ROWS(to, test_copy, copy_rows);
     to = CM_ROWS(to, test_human, human_rows);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_bad_text);
     *to = (struct CMUnitTest)cmocka_unit_test(test_histogram);

@@ -6,7 +6,7 @@
  *   t      it is taken by the sink   w      the sink took it
  *   c      commit                    d      the source is dry
  *   l N    a look: N bytes of log behind what was received
- *   x      the session fails
+ *   x      the session fails         s N    a batch of N rows that a copy read, beside the log
  * Batches are taken in the order in which they came. Their changes are as old as their number says:
  * the first is 1000 s old, the second 900, and so on.
  */
@@ -38,6 +38,8 @@ static const struct row {
     {"and is come to", "b r 1 d t w c l 700 r 7", {0, 700, 700}, {9, 9, 9}, 1, 0, 1},
     {"and is passed", "b r 1 l 300 r 9 d", {0, 1000, 1000}, {0, 10, 10}, 0, 0, 0},
     {"a look that sees nothing new", "b r 1 d l 0", {0, 100, 100}, {0, 10, 10}, 0, 0, 0},
+    {"copied rows have no age", "b s 3 d t w", {0, 0, 0}, {0, 0, 0}, 3, 3, 0},
+    {"nor have they a delay", "b s 3 d t w r 2 d t w", {0, 0, 200}, {0, 0, 9}, 5, 5, 0},
     {"a rewind", "b r 2 t w x b", {200, 200, 200}, {0, 0, 0}, 2, 0, 0},
     {"a rewind counts nothing twice", "b r 2 t w x b r 2 d t w c", {0, 0, 0}, {0, 0, 0}, 4, 0, 2},
     {"a rewind keeps what is committed", "b r 2 t w c x b", {0, 0, 0}, {0, 0, 0}, 2, 0, 2},
@@ -53,21 +55,23 @@ struct world {
     size_t made, taken, written;
 };
 
-static void make_batch(struct world *world, size_t n)
+static void make_batch(struct world *world, size_t n, bool copied)
 {
     struct cdc_batch *batch = cdc_pool_batch(world->pool);
     struct cdc_tx *tx = cdc_arena_zalloc(batch->arena, sizeof *tx);
     tx->commit_us = cdc_now_us() - (int64_t)(10 - world->made) * 100000000;
     for (size_t i = 0; i < n; i++) {
         struct cdc_change *chg = cdc_batch_add(batch, world->tab);
-        chg->op = i == 0 ? CDC_OP_CREATE : CDC_OP_UPDATE;
+        chg->op = copied ? CDC_OP_READ : i == 0 ? CDC_OP_CREATE : CDC_OP_UPDATE;
         chg->tx = tx;
     }
+    world->batches[world->made++] = batch;
+    if (copied)
+        return;
     batch->log_bytes = n * 100;
     batch->read_us = cdc_now_us();
     assert_int_equal(cdc_batch_position(batch, cdc_slice_str("tx:1"), NULL), CDC_OK);
     cdc_metrics_received(world->met, batch);
-    world->batches[world->made++] = batch;
 }
 
 static void step(struct world *world, char what, size_t n, const struct cdc_map *none)
@@ -76,7 +80,8 @@ static void step(struct world *world, char what, size_t n, const struct cdc_map 
     const struct cdc_error err = {.where = "w", .message = "m"};
     switch (what) {
     case 'b': cdc_metrics_begin(world->met, none); break;
-    case 'r': make_batch(world, n); break;
+    case 'r': make_batch(world, n, false); break;
+    case 's': make_batch(world, n, true); break;
     case 't': cdc_metrics_taken(world->met, world->batches[world->taken++]); break;
     case 'w': cdc_metrics_written(world->met, world->batches[world->written++]); break;
     case 'c': cdc_metrics_committed(world->met, none, 1000); break;
@@ -132,6 +137,34 @@ static void test_row(void **state)
         counted += view.tables[0].rows[i];
     assert_int_equal(counted, row->counted);
     cdc_metrics_view_done(&view);
+    for (size_t i = 0; i < world.made; i++)
+        cdc_batch_unref(world.batches[i]);
+    cdc_metrics_free(world.met);
+    cdc_pool_free(world.pool);
+    cdc_table_unref(world.tab);
+}
+
+/* What a copy read is no change of some moment, and does not count as delivered late. */
+static void test_delivery(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script;
+        uint64_t delivered;
+        bool newest; /* a newest change is told */
+    } steps[] = {{"b s 2 t w c", 0, false}, {"s 1 r 1 t w t w c", 1, true}, {"s 1 t w c", 1, true}};
+    const struct cdc_table_spec spec = {.schema = "s", .name = "t", .version = 1};
+    const struct cdc_queue_look queue = {.batches = 0};
+    struct world world = {.pool = cdc_pool_new(1 << 24, 1 << 16), .met = cdc_metrics_new()};
+    assert_int_equal(cdc_table_new(&spec, &world.tab, NULL), CDC_OK);
+    for (size_t i = 0; i < CM_COUNT(steps); i++) {
+        struct cdc_metrics_view view;
+        play(&world, steps[i].script);
+        assert_int_equal(cdc_metrics_look(world.met, &queue, &view), CDC_OK);
+        assert_int_equal(view.delivery.count, steps[i].delivered);
+        assert_int_equal(view.tables[0].commit_us > 0, steps[i].newest);
+        cdc_metrics_view_done(&view);
+    }
     for (size_t i = 0; i < world.made; i++)
         cdc_batch_unref(world.batches[i]);
     cdc_metrics_free(world.met);
@@ -226,8 +259,9 @@ static void test_none(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[CM_COUNT(rows) + 3];
+    struct CMUnitTest tests[CM_COUNT(rows) + 4];
     struct CMUnitTest *to = CM_ROWS(tests, test_row, rows);
+    *to++ = (struct CMUnitTest)cmocka_unit_test(test_delivery);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_states);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_phases);
     *to = (struct CMUnitTest)cmocka_unit_test(test_none);

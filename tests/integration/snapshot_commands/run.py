@@ -75,7 +75,21 @@ def repeat(l, face, car):
                                  if r.op == "t" and r.cells["__delete_reason"] == "inferred")
     assert sweeps == {"shop.account": 2, "shop.code": 1}, sweeps
     assert key(car, "copy/shop.nothing.at")["state"] == "failed"
-    l.step("copied again, swept")
+    shown(face, car)
+    l.step("copied again, swept, and shown")
+
+
+def shown(face, car):
+    copies = {c["table"]: c for c in json.loads(face.ask("/status")[1])["copies"]}
+    assert set(TABLES) <= set(copies), copies
+    again, failed = copies["shop.account"], copies["shop.nothing.at"]
+    assert (again["state"], again["generation"], again["part"]) == ("done", 3, 1), again
+    assert again["rows"] == key(car, "copy/shop.account")["rows"] > 0, again
+    assert failed["state"] == "failed" and failed["why"], failed
+    told = car.call("status", "CONFIG").out
+    assert f"{len(copies) - 1} of {len(copies)} copies of tables are done" in told, told
+    assert "shop.nothing.at" in told and failed["why"] in told, told
+    assert 'state="failed"} 1' in face.ask("/metrics")[1]
 
 
 def pausing(l, pg, face, car):

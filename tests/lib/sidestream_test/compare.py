@@ -55,7 +55,7 @@ def text(value):
         return "t" if value else "f"
     if isinstance(value, bytes):
         return "\\x" + value.hex()
-    if value is None or isinstance(value, (int, str, decimal.Decimal)):
+    if value is None or isinstance(value, (int, str, decimal.Decimal, uuid.UUID)):
         return None if value is None else str(value)
     return NotImplemented
 

@@ -95,9 +95,10 @@ class Stub(Api):
     credentials). `only`: the fault hits requests whose method and path contain this.
     """
 
-    def __init__(self, lab=None, need=None):
+    def __init__(self, lab=None, need=None, tls=None):
+        """tls: an ssl.SSLContext of a server."""
         self.fault, self.only, self.level = None, "", "BACKWARD"
-        self.need = need  # the Authorization header that is wanted
+        self.need, self.tls = need, tls  # need: the Authorization header that is wanted
         self.requests, self.schemas, self.by_subject, self.base = [], {}, {}, 0
         stub = self
 
@@ -112,11 +113,9 @@ class Stub(Api):
             def log_message(self, *_):
                 pass
 
-        self.handler = Handler
-        self.server = Quiet(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_port
-        super().__init__(f"http://127.0.0.1:{self.port}")
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        self.handler, self.port = Handler, 0
+        self.start()
+        super().__init__(f"{'https' if tls else 'http'}://127.0.0.1:{self.port}")
         if lab:
             lab.undo.append(self.stop)
 
@@ -129,6 +128,9 @@ class Stub(Api):
 
     def start(self):
         self.server = Quiet(("127.0.0.1", self.port), self.handler)
+        self.port = self.server.server_port
+        if self.tls:  # the handshake is then done by the connection's own thread
+            self.server.socket = self.tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def registered(self):

@@ -9,6 +9,10 @@
  * the one before, it stands for all that was read up to there: a reader that comes back to a lake
  * with another record (or none) under that number is refused.
  *
+ * A lake that retention has cut (trim.c) begins behind its floor, with the checkpoint object of
+ * that commit. Who has not read up to it is refused; that may also happen to one that is reading,
+ * whose next record or file is gone. What is left of records below the floor is not looked at.
+ *
  * Rows of a commit come from all its files merged by `__seq`: a heap of cursors, equal numbers in
  * the order of the files. A file is opened only when the merge reaches its seq_min, so the many
  * parts of a large transaction are not all open at once; before its first row is given its size and
@@ -17,15 +21,16 @@
 #define _GNU_SOURCE /* qsort_r */
 #include "lake.h"
 
+#include "cdc/log.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHUNK ((size_t)256 << 10)
+#define REGISTER_US ((int64_t)3 * 1000000) /* a reader says at most this often how far it is */
 
 struct cursor {
     enum cdc_deletes deletes;
@@ -54,72 +59,46 @@ struct feed {
     struct cursor **heap;
     size_t n_heap;
     bool moved; /* the top of the heap was given and must go on first */
+
+    int64_t registered_us; /* monotonic: when `applied` last wrote; 0: never */
+    bool deaf;             /* it could not, and has said so */
 };
 
-/* ---- one data file ---- */
+/* ---- what retention has taken ---- */
 
-static int damage(struct cdc_error *err, const struct lake_file *file, const char *what)
+static int gone_fail(const struct feed *feed, uint64_t number, uint64_t floor,
+                     struct cdc_error *err)
 {
-    return cdc_fail(err, CDC_FATAL, file->path,
-                    "%s: the data file is damaged. Restore it from a copy of the lake; "
-                    "`sidestream fsck` finds all such",
-                    what);
+    return cdc_fail(err, CDC_OPERATOR, feed->root,
+                    "what follows commit %" PRIu64 " was removed by sink.retention before it was "
+                    "read here: what is left begins behind commit %" PRIu64 ". Go on from a copy "
+                    "that has read further (docs/operations.md, Retention), and raise "
+                    "sink.retention",
+                    number, floor);
 }
 
-int lake_input_verify(struct lake_store *st, const struct lake_file *file, struct cdc_error *err)
+static int cut_fail(const struct feed *feed, uint64_t floor, const char *table,
+                    struct cdc_error *err)
 {
-    uint64_t bytes = 0;
-    int rc = st->ops->size(st, file->path, &bytes, err);
-    if (rc < 0)
-        return CDC_FAIL;
-    if (rc == CDC_END)
-        return damage(err, file, "it is not there");
-    if (bytes != file->bytes) {
-        char what[96];
-        snprintf(what, sizeof what, "%" PRIu64 " bytes, its commit says %" PRIu64, bytes,
-                 file->bytes);
-        return damage(err, file, what);
-    }
-    uint8_t sum[32];
-    char hex[65];
-    void *chunk = malloc(CHUNK);
-    EVP_MD_CTX *sha = EVP_MD_CTX_new();
-    rc = chunk && sha && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) ? CDC_OK : cdc_fail_oom(err);
-    for (uint64_t off = 0; rc == CDC_OK && off < bytes;) {
-        struct lake_read io = {.off = off, .p = chunk, .cap = CHUNK};
-        rc = st->ops->read(st, file->path, &io, err);
-        if (rc != CDC_OK || io.n == 0)
-            break;
-        if (!EVP_DigestUpdate(sha, chunk, io.n))
-            rc = cdc_fail_oom(err);
-        off += io.n;
-    }
-    if (rc == CDC_OK) {
-        rc = EVP_DigestFinal_ex(sha, sum, NULL) ? CDC_OK : cdc_fail_oom(err);
-        lake_hex(sum, sizeof sum, hex);
-    }
-    if (rc == CDC_OK && strcmp(hex, file->sha256) != 0)
-        rc = damage(err, file, "its SHA-256 is not the one its commit says");
-    EVP_MD_CTX_free(sha);
-    free(chunk);
-    return rc == CDC_END ? damage(err, file, "it went away") : rc;
+    return cdc_fail(err, CDC_OPERATOR, feed->root,
+                    "the beginning of this lake was removed by sink.retention (up to commit "
+                    "%" PRIu64 "), and %.200s was not copied whole since: what is left does not "
+                    "hold all its rows. Copy it anew (`sidestream snapshot`), or go on from a copy "
+                    "of a replica that has read further (docs/operations.md, Retention)",
+                    floor, table);
 }
 
-static int input_bytes(void *arg, void *p, size_t cap, size_t *ret_n, struct cdc_error *err)
+/*
+ * Something that should follow commit `number` is not there: has retention taken it meanwhile? Then
+ * that is the failure, and *err is overwritten; else CDC_OK.
+ */
+static int taken(struct feed *feed, uint64_t number, struct cdc_error *err)
 {
-    struct lake_input *in = arg;
-    struct lake_read io = {.off = in->off, .p = p, .cap = cap};
-    int rc = in->st->ops->read(in->st, in->file->path, &io, err);
-    if (rc == CDC_END)
-        return damage(err, in->file, "it went away");
-    in->off += io.n;
-    *ret_n = io.n;
-    return rc;
-}
-
-int lake_input_open(struct lake_input *in, struct cdc_avro_reader **ret, struct cdc_error *err)
-{
-    return cdc_avro_reader_new(input_bytes, in, LAKE_BLOCK_MAX, in->file->path, ret, err);
+    uint64_t floor;
+    struct cdc_error why = {0};
+    if (lake_floor(feed->store, &floor, &why) < 0 || number >= floor)
+        return CDC_OK;
+    return gone_fail(feed, number, floor, err);
 }
 
 /* ---- the merge ---- */
@@ -140,7 +119,7 @@ static int cursor_step(struct cursor *cur, struct cdc_error *err)
         return rc;
     const struct cdc_value *seq = &cur->values[cur->schema->meta[CDC_META_SEQ]];
     if (seq->kind != CDC_TEXT || seq->len != CDC_SEQ_LEN)
-        return damage(err, cur->in.file, "a row without a proper __seq");
+        return lake_damage(err, cur->in.file, "a row without a proper __seq");
     cur->seq = seq->p;
     return CDC_OK;
 }
@@ -167,7 +146,7 @@ static int cursor_new(struct feed *feed, size_t file, struct cursor **ret, struc
     if (rc == CDC_OK)
         rc = cdc_avro_reader_schema(cur->reader, &cur->schema, err);
     if (rc == CDC_OK && cur->schema->meta[CDC_META_SEQ] < 0)
-        rc = damage(err, cur->in.file, "its schema has no __seq");
+        rc = lake_damage(err, cur->in.file, "its schema has no __seq");
     if (rc == CDC_OK) {
         cur->deletes = deletes_of(cur->reader);
         rc = cursor_step(cur, err);
@@ -258,6 +237,7 @@ static int merge_open(struct feed *feed, const char *table, struct cdc_error *er
         const struct lake_file *file = &feed->rec.files[at];
         if (table && strcmp(table, file->table) != 0)
             continue;
+        assert(feed->n_heap == 0 || feed->heap[0]);
         if (feed->n_heap > 0 && memcmp(file->seq_min, feed->heap[0]->seq, CDC_SEQ_LEN) > 0)
             return CDC_OK;
         struct cursor *cur = NULL;
@@ -270,12 +250,9 @@ static int merge_open(struct feed *feed, const char *table, struct cdc_error *er
     return CDC_OK;
 }
 
-static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_row *ret,
+static int next_row(struct feed *feed, const char *table, struct cdc_feed_row *ret,
                     struct cdc_error *err)
 {
-    struct feed *feed = (struct feed *)base;
-    if (!feed->have)
-        return CDC_END;
     if (!feed->order && merge_begin(feed, err) < 0)
         return CDC_FAIL;
     if (feed->moved) {
@@ -300,6 +277,18 @@ static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_ro
     return CDC_OK;
 }
 
+static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_row *ret,
+                    struct cdc_error *err)
+{
+    struct feed *feed = (struct feed *)base;
+    if (!feed->have)
+        return CDC_END;
+    int rc = next_row(feed, table, ret, err);
+    if (rc < 0)
+        (void)taken(feed, feed->rec.seq - 1, err); /* a file that went away is no damage then */
+    return rc;
+}
+
 /* ---- commits ---- */
 
 static void drop_commit(struct feed *feed)
@@ -319,7 +308,7 @@ static int at_end(struct feed *feed, struct cdc_error *err)
     lake_hint_load(feed->store, &least, &point);
     lake_commit_path(feed->chain.seq + 2, path);
     int later = lake_exists(feed->store, path, err);
-    if (later < 0)
+    if (later < 0 || taken(feed, feed->chain.seq, err) < 0)
         return CDC_FAIL;
     if (later == CDC_END && least <= feed->chain.seq)
         return CDC_AGAIN;
@@ -443,6 +432,57 @@ static int not_there(const struct feed *feed, uint64_t number, struct cdc_error 
                     number);
 }
 
+/* A reader that needs everything may begin at the floor if all tables were copied behind it. */
+static int all_copied(struct feed *feed, uint64_t floor, struct cdc_error *err)
+{
+    char *table = NULL;
+    int rc = lake_whole(feed->store, &feed->chain, &table, err);
+    if (rc == CDC_END)
+        rc = cut_fail(feed, floor, table, err);
+    if (rc == CDC_OK)
+        cdc_log(CDC_LOG_INFO,
+                "lake %s: commits up to %" PRIu64 " were removed by sink.retention; every table "
+                "was copied whole since",
+                feed->root, floor);
+    free(table);
+    return rc;
+}
+
+/* At the start of what is there: behind the floor, if there is one. */
+static int begin_at_floor(struct feed *feed, const struct cdc_feed_start *start,
+                          struct cdc_error *err)
+{
+    struct lake_commit rec;
+    uint64_t floor;
+    char sha[65], path[LAKE_PATH_MAX];
+    if (lake_floor(feed->store, &floor, err) < 0)
+        return CDC_FAIL;
+    if (floor == 0)
+        return CDC_OK;
+    lake_point_path(floor, path);
+    int rc = lake_point_load(feed->store, floor, &feed->chain, err);
+    if (rc == CDC_OK)
+        rc = lake_chain_read(feed->store, floor, &rec, sha, err);
+    if (rc == CDC_OK)
+        lake_commit_done(&rec);
+    if (rc == CDC_END && taken(feed, floor, err) < 0) /* a new floor, just now */
+        return CDC_FAIL;
+    if (rc == CDC_END || (rc == CDC_OK && strcmp(sha, feed->chain.sha) != 0))
+        rc = cdc_fail(err, CDC_FATAL, path,
+                      "the lake begins behind commit %" PRIu64 ", and that record or its "
+                      "checkpoint object is missing or another one: restore both from a copy of "
+                      "the lake",
+                      floor);
+    if (rc == CDC_OK && start->whole)
+        return all_copied(feed, floor, err);
+    if (rc == CDC_OK)
+        cdc_log(CDC_LOG_WARN,
+                "lake %s: commits up to %" PRIu64 " were removed by sink.retention; what follows "
+                "is not all that was captured",
+                feed->root, floor);
+    return rc;
+}
+
 /* The reader has read this commit: it must be there, with the hash that the token tells. */
 static int stand_behind(struct feed *feed, const struct cdc_feed_start *start,
                         struct cdc_error *err)
@@ -456,8 +496,10 @@ static int stand_behind(struct feed *feed, const struct cdc_feed_start *start,
                         "what was applied before was not read from a lake; name another replica "
                         "file: it is built from the start");
     if (number == 0)
-        return CDC_OK;
-    int rc = lake_chain_read(feed->store, number, &rec, sha, err);
+        return begin_at_floor(feed, start, err);
+    int rc = taken(feed, number, err);
+    if (rc == CDC_OK)
+        rc = lake_chain_read(feed->store, number, &rec, sha, err);
     if (rc < 0)
         return CDC_FAIL;
     if (rc == CDC_END)
@@ -512,6 +554,24 @@ static const struct cdc_map *feed_checkpoint(const struct cdc_feed *base)
     return &((const struct feed *)base)->chain.map;
 }
 
+/* A lake that may only be read can be read; it just does not know by whom. */
+static void feed_applied(struct cdc_feed *base, const char *reader, uint64_t number, bool last)
+{
+    struct feed *feed = (struct feed *)base;
+    struct cdc_error err = {0};
+    int64_t now_us = cdc_mono_us();
+    if (!last && feed->registered_us && now_us - feed->registered_us < REGISTER_US)
+        return;
+    feed->registered_us = now_us;
+    if (lake_reader_save(feed->store, reader, number, &err) == CDC_OK || feed->deaf)
+        return;
+    feed->deaf = true;
+    cdc_log(CDC_LOG_INFO,
+            "lake %s: cannot be told how far it was read (%s: %s); with sink.retention, let this "
+            "user write in " LAKE_READERS " and " LAKE_TMP,
+            feed->root, err.where, err.message);
+}
+
 static int feed_fsck(struct cdc_feed *base, struct cdc_report *report, struct cdc_error *err)
 {
     return lake_fsck(((struct feed *)base)->store, report, err);
@@ -524,6 +584,7 @@ const struct cdc_feed_ops lake_feed = {
     .row = feed_row,
     .file = feed_file,
     .checkpoint = feed_checkpoint,
+    .applied = feed_applied,
     .fsck = feed_fsck,
     .close = feed_close,
 };

@@ -6,6 +6,10 @@
  * its number. (2) With each record its files: size, hash, every row decoded and counted again, the
  * schema object, the schema id. (3) All data files in log/: who is named by no record?
  *
+ * A lake that retention has cut (trim.c) is checked from its floor on: the checkpoint object there
+ * must tell the hash of the floor's record, and stands for all that was. Records below the floor
+ * are on their way out; what they name is not called an orphan.
+ *
  * It goes on behind damage as far as there is sense in it. It takes no lock and may run beside a
  * writer: what the newest epoch has written and not yet committed is not called an orphan.
  */
@@ -23,6 +27,7 @@ struct fsck {
     struct lake_names named;
     struct cdc_map last; /* table -> greatest __seq in earlier commits */
     uint32_t owner;      /* the highest epoch there is */
+    uint64_t floor;      /* the last commit that was given up; 0: none */
     uint64_t bad, orphans;
 };
 
@@ -44,6 +49,14 @@ static void bad_commit(struct fsck *fs, uint64_t seq, const char *what)
     char where[48];
     snprintf(where, sizeof where, "commit %" PRIu64, seq);
     bad(fs, where, what);
+}
+
+/* Has a writer beside us given this commit up meanwhile? Asked only where something is missing. */
+static bool given_up(struct fsck *fs, uint64_t seq)
+{
+    if (seq > fs->floor && lake_floor(fs->st, &fs->floor, NULL) < 0)
+        return false;
+    return seq <= fs->floor;
 }
 
 /* ---- one file ---- */
@@ -99,7 +112,7 @@ static int tally_file(struct fsck *fs, const struct lake_file *file, struct tall
     while (rc == CDC_OK && (rc = cdc_avro_reader_row(reader, &values, err)) == CDC_OK)
         tally_row(ret, schema, values);
     cdc_avro_reader_free(reader);
-    return rc;
+    return rc == CDC_END ? CDC_OK : rc;
 }
 
 static void compare_tally(struct fsck *fs, const struct lake_file *says, const struct tally *tally)
@@ -171,12 +184,11 @@ static int check_file(struct fsck *fs, const struct lake_commit *rec, const stru
         bad(fs, file->path, "its name does not fit its commit");
     check_schema(fs, file);
     check_order(fs, file);
-    if (lake_input_verify(fs->st, file, &why) < 0)
-        bad(fs, file->path, why.message);
-    else if (tally_file(fs, file, &tally, &why) < 0)
-        bad(fs, file->path, why.message);
-    else
+    if (lake_input_verify(fs->st, file, &why) == CDC_OK &&
+        tally_file(fs, file, &tally, &why) == CDC_OK)
         compare_tally(fs, file, &tally);
+    else if (!given_up(fs, rec->seq))
+        bad(fs, file->path, why.message);
     return lake_names_add(&fs->named, file->path, err);
 }
 
@@ -203,6 +215,8 @@ static int check_commit(struct fsck *fs, uint64_t seq, struct cdc_error *err)
         fs->chain.seq = seq - 1;
     }
     int rc = lake_chain_read(fs->st, seq, &rec, sha, &why);
+    if (rc == CDC_END && given_up(fs, seq))
+        return CDC_OK;
     if (rc != CDC_OK) {
         bad_commit(fs, seq, rc < 0 ? why.message : "it went away");
         fs->chain.seq = seq;
@@ -261,19 +275,70 @@ static void check_point(struct fsck *fs, uint64_t seq)
     lake_chain_done(&point);
 }
 
+/* The floor's record and checkpoint object: with them the rest begins. */
+static int begin_at_floor(struct fsck *fs)
+{
+    struct cdc_error why = {0};
+    struct lake_commit rec;
+    char path[LAKE_PATH_MAX], sha[65] = "";
+    lake_chain_done(&fs->chain);
+    lake_point_path(fs->floor, path);
+    if (lake_point_load(fs->st, fs->floor, &fs->chain, &why) != CDC_OK) {
+        bad(fs, path, "the checkpoint object with which the lake begins is missing or damaged");
+        fs->chain.seq = fs->floor;
+    }
+    int rc = lake_chain_read(fs->st, fs->floor, &rec, sha, &why);
+    if (rc == CDC_OK)
+        lake_commit_done(&rec);
+    if (rc != CDC_OK || strcmp(sha, fs->chain.sha) != 0)
+        bad_commit(fs, fs->floor, "the lake begins behind it, and it is missing or another one");
+    return CDC_OK;
+}
+
+/* A record below the floor or at it: only its files are not to be called orphans. */
+static int pass_over(struct fsck *fs, uint64_t seq, struct cdc_error *err)
+{
+    struct lake_commit rec;
+    int rc = lake_chain_read(fs->st, seq, &rec, NULL, NULL) == CDC_OK ? CDC_OK : CDC_END;
+    for (size_t i = 0; rc == CDC_OK && i < rec.n_files; i++)
+        rc = lake_names_add(&fs->named, rec.files[i].path, err);
+    if (rc != CDC_END)
+        lake_commit_done(&rec);
+    return rc < 0 ? CDC_FAIL : CDC_OK;
+}
+
+static int check_records(struct fsck *fs, const uint64_t *commits, size_t n, const uint64_t *points,
+                         size_t n_points, struct cdc_error *err)
+{
+    size_t p = 0;
+    int rc = CDC_OK;
+    for (size_t i = 0; i < n && rc == CDC_OK; i++) {
+        if (fs->floor > fs->chain.seq && commits[i] >= fs->floor)
+            rc = begin_at_floor(fs);
+        if (rc == CDC_OK)
+            rc = commits[i] <= fs->floor ? pass_over(fs, commits[i], err)
+                                         : check_commit(fs, commits[i], err);
+        for (; p < n_points && points[p] <= commits[i]; p++)
+            if (points[p] > fs->floor)
+                check_point(fs, points[p]);
+    }
+    return rc;
+}
+
 static int check_log(struct fsck *fs, struct cdc_error *err)
 {
     uint64_t *commits = NULL, *points = NULL, least, hint;
-    size_t n = 0, n_points = 0, p = 0;
+    size_t n = 0, n_points = 0;
     lake_hint_load(fs->st, &least, &hint);
-    int rc = lake_numbers(fs->st, LAKE_POINTS, 20, &points, &n_points, err);
+    int rc = lake_floor(fs->st, &fs->floor, err);
+    if (rc == CDC_OK)
+        rc = lake_numbers(fs->st, LAKE_POINTS, 20, &points, &n_points, err);
     if (rc == CDC_OK)
         rc = lake_numbers(fs->st, LAKE_DIR "/commits", 20, &commits, &n, err);
-    for (size_t i = 0; i < n && rc == CDC_OK; i++) {
-        rc = check_commit(fs, commits[i], err);
-        for (; p < n_points && points[p] <= commits[i]; p++)
-            check_point(fs, points[p]);
-    }
+    if (rc == CDC_OK)
+        rc = check_records(fs, commits, n, points, n_points, err);
+    if (fs->floor > least)
+        least = fs->floor;
     if (n_points > 0 && points[n_points - 1] > least)
         least = points[n_points - 1];
     if (rc == CDC_OK && least > fs->chain.seq)
@@ -294,7 +359,10 @@ static int see_data(void *arg, const char *path, const struct lake_name *name,
         return CDC_OK; /* of a writer that may be at work, or named */
     fs->orphans++;
     cdc_report(fs->report, CDC_WARN, NULL,
-               "%s: no commit names it (a killed writer's; `sidestream run` deletes such)", path);
+               name->seq <= fs->floor
+                   ? "%s: no commit names it (left over from what retention removed; delete it)"
+                   : "%s: no commit names it (a killed writer's; `sidestream run` deletes such)",
+               path);
     return CDC_OK;
 }
 
@@ -322,6 +390,10 @@ int lake_fsck(struct lake_store *st, struct cdc_report *report, struct cdc_error
         rc = check_log(&fs, err);
     if (rc == CDC_OK)
         rc = check_unnamed(&fs, err);
+    if (rc == CDC_OK && fs.floor > 0)
+        cdc_report(report, CDC_PASS, NULL,
+                   "up to commit %" PRIu64 " all was removed by sink.retention: checked from there",
+                   fs.floor);
     if (rc == CDC_OK && fs.bad == 0)
         cdc_report(report, CDC_PASS, NULL,
                    "%" PRIu64 " commits, %" PRIu64 " data files, %" PRIu64 " rows, %" PRIu64

@@ -6,7 +6,7 @@
  * taken, or whose answer was lost, is decided by reading back; if that cannot decide (not there,
  * but perhaps on its way), the commit fails with CDC_REWIND and recovery fences the number.
  * Checkpoint objects and the hint are written after the commit and may fail: it stands without
- * them.
+ * them. So is what retention removes (trim.c).
  */
 #include "lake.h"
 
@@ -16,6 +16,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define TRIM_EVERY_US ((int64_t)60 * 1000000)
+#define TRIM_OFTEN_US ((int64_t)1000000)
 
 static const struct cdc_option options[] = {
     {.name = "path",
@@ -73,6 +76,20 @@ static const struct cdc_option options[] = {
      .min = 65536,
      .max = (int64_t)1 << 50,
      .doc = "The same, after this much of the source's log went by."},
+    {.name = "retention",
+     .type = CDC_OPT_DURATION,
+     .dflt = "0",
+     .min = 0,
+     .max = (int64_t)36500 * 86400 * 1000000,
+     .doc = "Remove data files and commit records that are older than this and that every "
+            "registered reader has applied (docs/formats.md). 0: keep everything."},
+    {.name = "reader_timeout",
+     .type = CDC_OPT_DURATION,
+     .dflt = "7d",
+     .min = 1000000,
+     .max = (int64_t)36500 * 86400 * 1000000,
+     .doc = "With retention: a registered reader that was silent for this long holds nothing back "
+            "any more."},
     {.name = "fsync",
      .type = CDC_OPT_BOOL,
      .dflt = "true",
@@ -91,6 +108,7 @@ static void lake_close(struct cdc_sink *snk)
     if (lk->lock_fd >= 0)
         close(lk->lock_fd);
     lake_chain_done(&lk->chain);
+    lake_trim_reset(lk);
     cdc_map_done(&lk->schemas);
     free(lk->open);
     free(lk->done);
@@ -110,6 +128,7 @@ int lake_new(const struct lake_settings *set, struct lake_store *take_store, str
     *lk =
         (struct lake){.base.ops = &cdc_sink_lake, .set = *set, .store = take_store, .lock_fd = -1};
     lake_chain_init(&lk->chain);
+    lake_trim_reset(lk);
     lk->open = calloc(LAKE_OPEN_MAX, sizeof(struct lake_out *));
     if (!lk->open) {
         lake_close(&lk->base);
@@ -117,6 +136,13 @@ int lake_new(const struct lake_settings *set, struct lake_store *take_store, str
     }
     *ret = lk;
     return CDC_OK;
+}
+
+/* How often to look for what may go: a tenth of what is kept is soon enough. */
+static int64_t trim_every(int64_t retention_us)
+{
+    int64_t us = retention_us / 10;
+    return us < TRIM_OFTEN_US ? TRIM_OFTEN_US : us > TRIM_EVERY_US ? TRIM_EVERY_US : us;
 }
 
 static struct lake_settings read_settings(const struct cdc_config *cfg)
@@ -130,6 +156,10 @@ static struct lake_settings read_settings(const struct cdc_config *cfg)
         .block_bytes = (size_t)cdc_get_int(sec, "block_bytes"),
         .max_file_bytes = (uint64_t)cdc_get_int(sec, "max_file_bytes"),
         .checkpoint_every = 1000,
+        .retention_us = cdc_get_int(sec, "retention"),
+        .reader_timeout_us = cdc_get_int(sec, "reader_timeout"),
+        .trim_every_us = trim_every(cdc_get_int(sec, "retention")),
+        .trim_step = 100,
         .policy = {.eager = cdc_get_int(sec, "commit_interval") == 0,
                    .interval_us = cdc_get_int(sec, "commit_interval"),
                    .max_rows = (uint64_t)cdc_get_int(sec, "max_rows"),
@@ -238,19 +268,22 @@ static int make_record(struct lake *lk, struct lake_commit *rec, struct cdc_buf 
     return CDC_OK;
 }
 
+int lake_point_now(struct lake *lk, struct cdc_error *err)
+{
+    CDC_POINT("lake.checkpoint");
+    if (lake_point_save(lk->store, &lk->chain, lk->set.name, err) < 0)
+        return CDC_FAIL;
+    lk->point = lk->chain.seq;
+    lake_hint_save(lk->store, lk->chain.seq, lk->point);
+    return lake_points_drop(lk, err);
+}
+
 static void save_point(struct lake *lk)
 {
     struct cdc_error err;
-    if (lk->chain.seq < lk->point + lk->set.checkpoint_every)
-        return;
-    CDC_POINT("lake.checkpoint");
-    if (lake_point_save(lk->store, &lk->chain, lk->set.name, &err) < 0) {
+    if (lk->chain.seq >= lk->point + lk->set.checkpoint_every && lake_point_now(lk, &err) < 0)
         cdc_log(CDC_LOG_WARN, "lake %s: no checkpoint object at commit %" PRIu64 ": %s",
                 lk->set.path, lk->chain.seq, err.message);
-        return;
-    }
-    lk->point = lk->chain.seq;
-    lake_hint_save(lk->store, lk->chain.seq, lk->point);
 }
 
 /* The record stands: it becomes the head, and what it names is no longer pending. */
@@ -266,7 +299,7 @@ static int landed(struct lake *lk, const struct lake_commit *rec, struct cdc_sli
     if (rec->n_files > 0 && lake_out_drop(lk, false, err) < 0)
         return CDC_FAIL;
     save_point(lk);
-    return CDC_OK;
+    return lake_trim(lk, err);
 }
 
 static int put_record(struct lake *lk, struct lake_commit *rec, struct cdc_error *err)

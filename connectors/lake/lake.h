@@ -18,13 +18,15 @@
 
 #include <jansson.h>
 
-#define LAKE_DIR    "_cdc"
-#define LAKE_FORMAT "_cdc/format.json"
-#define LAKE_LOCK   "_cdc/lock"
-#define LAKE_LAST   "_cdc/_last"
-#define LAKE_TMP    "_cdc/tmp"
-#define LAKE_OWNERS "_cdc/owner"
-#define LAKE_POINTS "_cdc/checkpoints"
+#define LAKE_DIR     "_cdc"
+#define LAKE_FORMAT  "_cdc/format.json"
+#define LAKE_LOCK    "_cdc/lock"
+#define LAKE_LAST    "_cdc/_last"
+#define LAKE_TMP     "_cdc/tmp"
+#define LAKE_OWNERS  "_cdc/owner"
+#define LAKE_POINTS  "_cdc/checkpoints"
+#define LAKE_FLOORS  "_cdc/floor"
+#define LAKE_READERS "_cdc/readers"
 
 #define LAKE_PATH_MAX  512 /* of a relative path; a table's folder takes at most 200 of it */
 #define LAKE_OPEN_MAX  128 /* data files being written at one time */
@@ -155,7 +157,7 @@ typedef int lake_found(void *arg, const char *path, const struct lake_name *name
 CDC_CHECK int lake_walk(struct lake_store *st, const char *since, lake_found *found, void *arg,
                         struct cdc_error *err);
 
-/* ---- recover.c, claim.c, write.c, lake.c: the sink ---- */
+/* ---- recover.c, claim.c, write.c, trim.c, lake.c: the sink ---- */
 
 struct lake_settings {
     const char *path, *name; /* the root; the pipeline */
@@ -164,8 +166,25 @@ struct lake_settings {
     size_t block_bytes;
     uint64_t max_file_bytes;
     uint64_t checkpoint_every; /* commits */
+    int64_t retention_us;      /* 0: nothing is ever removed */
+    int64_t reader_timeout_us; /* a reader silent for longer counts no more */
+    int64_t trim_every_us;     /* how often to look for what may go */
+    uint64_t trim_step;        /* commits that go at one time, if there are enough */
     struct cdc_commit_policy policy;
     bool sync;
+};
+
+/* What trim.c keeps from commit to commit. */
+struct lake_trim {
+    int64_t next_us;  /* monotonic: not before */
+    bool begun;       /* the rest is of this lake as it is */
+    bool looked;      /* `bound` is of this look */
+    bool fatal;       /* an fsync failed */
+    uint64_t low;     /* the lowest record that may lie there; above the floor: none below it */
+    uint64_t bound;   /* what all readers have applied */
+    int64_t first_us; /* when the first commit behind the floor was made */
+    struct lake_chain base; /* the log replayed as far as it may go */
+    struct cdc_map blamed;  /* readers that were warned about */
 };
 
 /* A data file: being written (w), or finished and waiting for its commit. */
@@ -189,6 +208,8 @@ struct lake {
     char nonce[33];
     struct lake_chain chain; /* the head, as far as we know */
     uint64_t point;          /* newest checkpoint object */
+    uint64_t floor;          /* commits up to here are given up (trim.c); 0: none */
+    struct lake_trim trim;
 
     struct lake_out **open, **done; /* being written; finished, in the order of finishing */
     size_t n_open, n_done, cap_done;
@@ -229,12 +250,36 @@ CDC_CHECK int lake_out_finish(struct lake *lk, struct cdc_error *err);
 /* Forgets all pending files; published ones are deleted from the store if `remove`. */
 CDC_CHECK int lake_out_drop(struct lake *lk, bool remove, struct cdc_error *err);
 
-/* feed.c: reading one data file, checked against what its record says. */
+/* lake.c: a checkpoint object at the head. */
+CDC_CHECK int lake_point_now(struct lake *lk, struct cdc_error *err);
+
+/* trim.c: after each commit; a little work at a time. CDC_FAIL: the disk failed (CDC_FATAL). */
+CDC_CHECK int lake_trim(struct lake *lk, struct cdc_error *err);
+void lake_trim_reset(struct lake *lk);
+/* The last commit whose rows were given up; 0: none was. */
+CDC_CHECK int lake_floor(struct lake_store *st, uint64_t *ret, struct cdc_error *err);
+/* Old checkpoint objects: the newest two stay, and the floor's. */
+CDC_CHECK int lake_points_drop(struct lake *lk, struct cdc_error *err);
+
+/* readers.c: the commit up to which every reader that counts has read; UINT64_MAX: there is none.
+ */
+CDC_CHECK int lake_readers_bound(struct lake *lk, uint64_t *ret, struct cdc_error *err);
+CDC_CHECK int lake_reader_save(struct lake_store *st, const char *name, uint64_t commit,
+                               struct cdc_error *err);
+
+/*
+ * whole.c: were all tables of the floor copied whole behind it? CDC_END: not this one (free it).
+ */
+CDC_CHECK int lake_whole(struct lake_store *st, const struct lake_chain *floor, char **ret_table,
+                         struct cdc_error *err);
+
+/* input.c: reading one data file, checked against what its record says. */
 struct lake_input {
     struct lake_store *st;
     const struct lake_file *file;
     uint64_t off;
 };
+int lake_damage(struct cdc_error *err, const struct lake_file *file, const char *what);
 /* Size and SHA-256 as the record says? CDC_FATAL: no. */
 CDC_CHECK int lake_input_verify(struct lake_store *st, const struct lake_file *file,
                                 struct cdc_error *err);

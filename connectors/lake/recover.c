@@ -141,8 +141,8 @@ static int advance(struct lake *lk, struct lake_names *named, struct cdc_error *
 static int check_files(struct lake *lk, struct cdc_error *err)
 {
     struct lake_commit rec;
-    if (lk->chain.data_seq == 0)
-        return CDC_OK;
+    if (lk->chain.data_seq <= lk->floor)
+        return CDC_OK; /* none, or given up */
     int rc = lake_chain_read(lk->store, lk->chain.data_seq, &rec, NULL, err);
     if (rc != CDC_OK)
         return rc < 0 ? refuse(err) : missing_fail(lk, lk->chain.data_seq, "later ones exist", err);
@@ -166,8 +166,11 @@ static int check_files(struct lake *lk, struct cdc_error *err)
 static int load(struct lake *lk, struct lake_names *named, struct cdc_error *err)
 {
     uint64_t least = 0;
-    if (load_point(lk, &least, err) < 0 || advance(lk, named, err) < 0)
+    if (lake_floor(lk->store, &lk->floor, err) < 0 || load_point(lk, &least, err) < 0 ||
+        advance(lk, named, err) < 0)
         return CDC_FAIL;
+    if (least < lk->floor)
+        least = lk->floor;
     if (lk->chain.seq < least) {
         char who[64];
         snprintf(who, sizeof who, "number %" PRIu64 " was once written", least);
@@ -349,6 +352,7 @@ static int take_over(struct lake *lk, struct cdc_error *err)
 {
     struct lake_names named = {0};
     lk->ready = false;
+    lake_trim_reset(lk);
     int rc = lake_claim(lk, err);
     if (rc == CDC_OK)
         rc = load(lk, &named, err);

@@ -59,7 +59,7 @@ struct lake_store_ops {
     /* All names in the folder, hidden ones too, in no order; a missing folder is empty. */
     int (*list)(struct lake_store *st, const char *dir, lake_seen *seen, void *arg,
                 struct cdc_error *err);
-    /* Not there is fine. */
+    /* Not there is fine. Not durable by itself: after a power cut it may be there again. */
     int (*remove)(struct lake_store *st, const char *path, struct cdc_error *err);
     /* Begins a large object. */
     int (*stage)(struct lake_store *st, const char *path, struct lake_staged **ret,

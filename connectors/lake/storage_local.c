@@ -313,12 +313,20 @@ static int local_list(struct lake_store *base, const char *dir, lake_seen *seen,
     return rc;
 }
 
+/* A folder of data files that became empty goes too: else each table would leave one for each day.
+ */
 static int local_remove(struct lake_store *base, const char *path, struct cdc_error *err)
 {
+    struct local *st = (struct local *)base;
     char abs[PATH_MAX];
-    if (absolute((struct local *)base, path, abs, err) < 0)
+    if (absolute(st, path, abs, err) < 0)
         return CDC_FAIL;
-    return unlink(abs) < 0 && errno != ENOENT ? lake_io_fail(err, abs, "unlink") : CDC_OK;
+    if (unlink(abs) < 0 && errno != ENOENT)
+        return lake_io_fail(err, abs, "unlink");
+    cut_name(abs);
+    if (strncmp(path, "log/", 4) == 0 && rmdir(abs) == 0)
+        cdc_map_clear(&st->dirs); /* it is to be made again if it is wanted again */
+    return CDC_OK;
 }
 
 static void local_release(struct lake_staged *base)

@@ -3,11 +3,12 @@
 would lose rows, get wrong schemas, or leave an operator without a clue.
 """
 import pathlib
+import ssl
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
-from sidestream_test import lab, lake, registry  # noqa: E402
+from sidestream_test import kafka_login, lab, lake, registry  # noqa: E402
 from sidestream_test.wait import until  # noqa: E402
 
 # What the registry does, what the log then says; nothing may be registered, nothing written, and it goes on by itself.
@@ -193,6 +194,35 @@ def logins(l, n):
         car.call("drop", "CONFIG", "--yes")
 
 
+def tls(l, n):
+    """TLS with basic auth: the right authority reaches it, a wrong one or a plain client does not, and no login goes there."""
+    made = kafka_login.certificates(l.folder / "tls")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(made / "broker.pem", made / "broker.key")
+    server.load_verify_locations(made / "ca.pem")
+    stub = registry.Stub(l, need="Basic dTpwYXNzLXdvcmQ=", tls=server)
+    own = {"cert": str(made / "broker.pem"), "key": str(made / "broker.key")}
+    ca = {"ca": str(made / "ca.pem")}
+    for i, (url, settings, mutual, works) in enumerate([
+            (stub.url, ca, False, True), (stub.url, {"ca": str(made / "other.pem")}, False, False), (stub.url, {}, False, False),
+            (stub.url, {"verify": False}, False, True), (stub.url.replace("https", "http"), None, False, False),
+            (stub.url, {**ca, **own}, True, True), (stub.url, ca, True, False)]):
+        server.verify_mode = ssl.CERT_REQUIRED if mutual else ssl.CERT_NONE
+        more = {"tls": settings} if settings is not None else {}
+        car = l.sidecar(l.pg, name=f"s{n}x{i}", registry=registry.config(url, username="u", password=SECRET, timeout="2s", **more))
+        car.catch_up(60)
+        stub.requests.clear()
+        l.pg.sql("insert into shop.t values (%s)", [n + i])
+        car.start()
+        if works:
+            until("the row", lambda: n + i in ids(car), 60)
+        else:
+            is_told(car, "does not answer as it should")
+            assert car.alive() and n + i not in ids(car) and not stub.requests, stub.requests
+        assert SECRET not in car.log() and car.terminate() == 0
+        car.call("drop", "CONFIG", "--yes")
+
+
 def main(l):
     l.pg = l.postgres(conf=["max_replication_slots = 60", "max_wal_senders = 60"])
     l.pg.sql("create schema shop; " + "".join(f"create table shop.{t} (id int primary key);" for t in ("t", "k", "second", "e")))
@@ -203,7 +233,7 @@ def main(l):
             scenario(l, n, fault, words)
             l.sidecars[-1].call("drop", "CONFIG", "--yes")
             l.step(f"{scenario.__name__}: {fault}")
-    for scenario in (without_it, emptied, lost_reply, conflict, logins):
+    for scenario in (without_it, emptied, lost_reply, conflict, logins, tls):
         n += 10
         scenario(l, n)
         l.sidecars[-1].call("drop", "CONFIG", "--yes")

@@ -142,10 +142,10 @@ class Standby:
     CONF = ["synchronous_standby_names = 'sst_sync'", "synchronous_commit = local"]
 
     def __init__(self, l, pg):
-        folder = l.folder / "receivewal"
+        folder = pg.base.with_name(f"{pg.base.name}-receivewal")
         folder.mkdir()
         where = f"host={pg.base} port={pg.port} user=postgres application_name=sst_sync"
-        with open(l.folder / "receivewal.log", "ab") as log:
+        with open(folder.with_suffix(".log"), "ab") as log:
             self.process = subprocess.Popen([f"{pg.bin}/pg_receivewal", "-D", folder, "-d", where, "--synchronous"],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         l.undo.append(self.end)
@@ -187,9 +187,9 @@ class History:
             w.weights = [x * r.choice([0.3, 1, 1, 3]) for x in w.weights]
         self.face = http.Face()
         how = {"mode": r.choice(["auto", "ranged"]), "threads": r.randint(1, 3), "range_bytes": r.choice(["16KiB", "64KiB", "512KiB"]),
-               "rate": r.choice([0, 0, "500kB", "2MB"])}
+               "rate": r.choice([0, 0, "2MB" if self.all.brief else "500kB", "2MB"])}
         capture = [{"tables": "shop.*", "priority": 1}] + ([{"tables": "extra.*"}] if r.random() < 0.3 else [])
-        self.car = self.l.sidecar(pg, folder=f"h{self.n}", name=f"h{self.n}", capture=capture, http=self.face.settings, snapshot=how,
+        self.car = self.l.sidecar(pg, folder=f"{self.all.sink}{self.n}", name=f"h{self.n}", capture=capture, http=self.face.settings, snapshot=how,
                                   source={"copy_split": r.choice(["auto", "key", "ctid"])}, kafka=self.all.broker,
                                   sink={"commit_interval": r.choice(["10ms", "100ms"]), "idle_interval": "1s", **({"partitions": 3} if self.all.broker else {})})
         self.said.append(f"{how}, {self.car.settings['source']['copy_split']}, {sum(w.n for w in self.writers)} writers")
@@ -209,7 +209,7 @@ class History:
             w.start()
         self.car.start()
         time.sleep(self.r.choice([0, 0.2, 0.6]))
-        for _ in range(self.r.randint(3, 9)):
+        for _ in range(self.r.randint(3, 4 if self.all.brief else 9)):
             name = self.r.choices(list(ACTIONS), [w for w, _ in ACTIONS.values()])[0]
             if name in ("rewrite", "truncate") and not self.positioned():
                 name = "kill"
@@ -343,6 +343,9 @@ def add(h):
     how = h.r.choice(["HUP", "again", "nothing"])
     if how == "HUP":
         h.car.process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)
+        if h.car.process.poll() == -signal.SIGHUP:  # not yet in its main
+            h.car.start()
     elif how == "again":
         h.again()
     return f"{name}, {how}"
@@ -422,9 +425,11 @@ def disconnect(h):
 # ---- many of them --------------------------------------------------------------------------------------
 
 class Histories:
-    def __init__(self, l, sink, version=None):
+    """`brief`: shorter ones."""
+
+    def __init__(self, l, sink, version=None, brief=False):
         l.keep_lakes = True
-        self.l, self.sink = l, sink
+        self.l, self.sink, self.brief = l, sink, brief
         self.broker = l.kafka() if sink == "kafka" else None
         self.pg = l.postgres(version=version, conf=[*Standby.CONF, "wal_sender_timeout = 30s", "max_wal_size = 512MB"])
         self.standby = Standby(l, self.pg)

@@ -221,8 +221,8 @@ int kfk_routes_prepare(struct kafka *kf, struct cdc_table *const *tabs, size_t n
     bool added = false;
     if (kf->n_routes > ROUTES_MAX)
         kfk_routes_drop(kf);
-    for (size_t i = 0; i < n; i++)
-        if (!find(kf, tabs[i])) {
+    for (size_t i = 0; i < n; i++) /* without a plan: it is paused, none of its rows is left */
+        if (tabs[i]->plan && !find(kf, tabs[i])) {
             added = true;
             if (add_route(kf, tabs[i], err) < 0)
                 return CDC_FAIL;
@@ -232,7 +232,7 @@ int kfk_routes_prepare(struct kafka *kf, struct cdc_table *const *tabs, size_t n
     if (bind_new(kf, err) < 0)
         return CDC_FAIL;
     for (size_t i = 0; i < n; i++)
-        if (check_route(find(kf, tabs[i]), err) < 0)
+        if (tabs[i]->plan && check_route(find(kf, tabs[i]), err) < 0)
             return CDC_FAIL;
     return CDC_OK;
 }

@@ -11,8 +11,8 @@ from sidestream_test import histories, lab  # noqa: E402
 
 def main(l):
     l.step(f"seed {l.seed}")
-    histories.Histories(l, "lake").run(l.rounds or 3)
-    histories.Histories(l, "kafka").run(max(1, (l.rounds or 3) // 3))
+    for sink, count in (("lake", l.rounds or 3), ("kafka", max(1, l.rounds // 3))):
+        histories.Histories(l, sink, brief=not l.rounds).run(count)
 
 
 lab.run(main)

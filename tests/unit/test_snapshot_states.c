@@ -197,9 +197,52 @@ static void test_sweep(void **state)
     cdc_copy_state_done(&st);
 }
 
+/* What makes a table another one than the one whose rows were read. */
+static void test_shape(void **state)
+{
+    (void)state;
+    static const struct cdc_column cols[] = {
+        {.name = "id", .type = "int", .key = 1, .type_mod = -1},
+        {.name = "v", .type = "numeric", .type_mod = 655366},
+    };
+    const struct {
+        struct cdc_column col[2];
+        uint64_t id;
+        uint16_t n;
+        bool other;
+    } rows[] = {
+        {{cols[0], cols[1]}, 7, 2, false},
+        {{cols[0], cols[1]}, 8, 2, true},
+        {{cols[0], cols[1]}, 7, 1, true},
+        {{cols[1], cols[0]}, 7, 2, true},
+        {{{.name = "id", .type = "bigint", .key = 1, .type_mod = -1}, cols[1]}, 7, 2, true},
+        {{{.name = "ix", .type = "int", .key = 1, .type_mod = -1}, cols[1]}, 7, 2, true},
+        {{{.name = "id", .type = "int", .type_mod = -1}, cols[1]}, 7, 2, true},
+        {{cols[0], {.name = "v", .type = "numeric", .type_mod = -1}}, 7, 2, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct cdc_copy_state st, back;
+        struct cdc_buf json = CDC_BUF(4096);
+        struct cdc_table tab = {.id = 7, .n = 2, .cols = cols};
+        begin(&st, 1);
+        cdc_copy_state_init(&back);
+        assert_false(cdc_copy_shape(&st, &tab)); /* not known before */
+        assert_int_equal(cdc_copy_json(&st, true, &json), CDC_OK);
+        assert_int_equal(cdc_copy_parse("k", cdc_buf_slice(&json), &back, NULL), CDC_OK);
+        tab = (struct cdc_table){.id = rows[i].id, .n = rows[i].n, .cols = rows[i].col};
+        assert_true(cdc_copy_shape(&back, &tab) == rows[i].other);
+        assert_false(cdc_copy_shape(&back, &tab));
+        assert_int_equal(cdc_copy_restart(&st, 2), CDC_OK);
+        assert_false(cdc_copy_shape(&st, &tab));
+        cdc_buf_done(&json);
+        cdc_copy_state_done(&st);
+        cdc_copy_state_done(&back);
+    }
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[sizeof parses / sizeof *parses + 3];
+    struct CMUnitTest tests[sizeof parses / sizeof *parses + 4];
     size_t n = 0;
     for (size_t i = 0; i < sizeof parses / sizeof *parses; i++)
         tests[n++] = (struct CMUnitTest){.name = parses[i].name,
@@ -208,5 +251,6 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_pieces);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_members);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_sweep);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_shape);
     return _cmocka_run_group_tests("snapshot_states", tests, n, NULL, NULL);
 }

@@ -78,8 +78,8 @@ def wrong_configuration(b):
     car = b.pipeline(begin=False)
     for old, new, *patterns in (
         ("  path:", "  pahth:", r"config.yaml:10", "pahth", "path"),
-        ("snapshot: never", "deletes: soft", r"config.yaml:6", "snapshot"),
-        ("snapshot: never", "snapshot: initial", r"config.yaml:6", "never"),
+        ("snapshot: never", "snapshot: sometimes", r"config.yaml:7", "snapshot", "initial"),
+        ("snapshot: never", "snapshot: initial\nsnapshot: {threads: none}", r"config.yaml:8", "threads"),
         ("type: lake", "type: lakes", r"config.yaml:9", "lakes", "lake"),
         ("type: postgres", "type: postgers", r"config.yaml:3", "postgres"),
         ("name: shop", "name: Shop!", r"config.yaml:1", "name"),

@@ -25,6 +25,7 @@
 #define SERVE_EVERY  256
 #define WARN_US      INT64_C(60000000)
 #define SCRATCH_KEEP ((size_t)1 << 20)
+#define SIZE_VARIES  16 /* of one record made twice: its __synced_at */
 
 static void put_frame(struct cdc_buf *buf, uint32_t id)
 {
@@ -36,10 +37,13 @@ static void put_frame(struct cdc_buf *buf, uint32_t id)
 
 /* ---- records that are too large ---- */
 
+/* By its size too: both halves of a key change have one __seq, and only one may be too large. */
 static bool was_refused(const struct kafka *kf, const struct kfk_topic *topic, const char *seq)
 {
+    size_t bytes = kf->key.len + kf->value.len + SIZE_VARIES;
     for (size_t i = 0; i < kf->n_refused; i++)
-        if (kf->refused[i].topic == topic && memcmp(kf->refused[i].seq, seq, CDC_SEQ_LEN) == 0)
+        if (kf->refused[i].topic == topic && bytes >= kf->refused[i].bytes &&
+            memcmp(kf->refused[i].seq, seq, CDC_SEQ_LEN) == 0)
             return true;
     return false;
 }

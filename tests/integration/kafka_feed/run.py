@@ -166,6 +166,8 @@ def made_again(broker, car, late):
     refused(car, late, "not there any more")
     broker.create(TOPIC, PARTITIONS)
     refused(car, late, "made again")
+    got = car.call("fsck", "CONFIG")
+    assert got.code == 1 and TOPIC in got.out, got
 
 
 def damage(broker, car):

@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 flags="-std=gnu11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -Iinclude -Icore
-    $(pkg-config --cflags libpq jansson yaml-0.1 libdeflate libzstd sqlite3 libcrypto avro-c)"
+    $(pkg-config --cflags libpq libmariadb jansson yaml-0.1 libdeflate libzstd sqlite3 libcrypto avro-c)"
 failed=0
 for header in $(find include core connectors -name '*.h' | sort); do
     for cc in gcc clang-14; do

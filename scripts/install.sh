@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-build=(gcc make pkg-config libc6-dev libpq-dev libjansson-dev libyaml-dev libdeflate-dev libzstd-dev
+build=(gcc make pkg-config libc6-dev libpq-dev libmariadb-dev libjansson-dev libyaml-dev libdeflate-dev libzstd-dev
   libsqlite3-dev libssl-dev libavro-dev librdkafka-dev libcurl4-openssl-dev
   libmicrohttpd-dev)
 demo=(postgresql-15 postgresql-client-15 sqlite3 procps)

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v clang-tidy-14 >/dev/null || { echo "tidy.sh: clang-tidy-14 is missing" >&2; exit 1; }
-read -ra flags < <(pkg-config --cflags libpq jansson yaml-0.1 libdeflate libzstd sqlite3 libcrypto avro-c rdkafka)
+read -ra flags < <(pkg-config --cflags libpq libmariadb jansson yaml-0.1 libdeflate libzstd sqlite3 libcrypto avro-c rdkafka)
 flags+=(-std=gnu11 -Iinclude -Icore '-DCDC_VERSION="0"')
 [ $# -gt 0 ] || mapfile -t found < <(find core connectors -name '*.c' | sort)
 [ $# -gt 0 ] || set -- "${found[@]}"

@@ -6,12 +6,12 @@
  *          again; the name of that is constant while the source is open. The holder reads nothing
  *          and locks nothing. Workers import it for each range anew, in a short transaction, so
  *          that no lock outlives a range.
- *   EXACT  a temporary slot's snapshot (snap_session.c), in a transaction that stays.
+ *   PLACED a temporary slot's snapshot (snap_session.c), in a transaction that stays.
  *   NOW    an ordinary REPEATABLE READ transaction. A transaction of the stream, so committed, is
  *          contained if its id is below the snapshot's xmin, or below xmax and not in the list of
  *          those that ran (facts 5.2). A standby's list is always empty: there it is no look.
  *
- * In START and EXACT contained is what commits below `place`, exactly. A transaction without an id
+ * In START and PLACED contained is what commits below `place`, exactly. A transaction without an id
  * is a logical message: it holds no rows, so every look contains it. One with an empty id (`last`
  * before anything has come) is told by its place alone, and no look NOW says that it contains it.
  *
@@ -127,7 +127,7 @@ int pgs_snap_leave(struct pgs_snap *snap, struct cdc_error *err)
 {
     if (!in_transaction(snap))
         return CDC_OK;
-    bool stays = snap->look == PGS_LOOK_EXACT || snap->look == PGS_LOOK_NOW;
+    bool stays = snap->look == PGS_LOOK_PLACED || snap->look == PGS_LOOK_NOW;
     int rc =
         run(snap, stays ? "ROLLBACK TO SAVEPOINT range; RELEASE SAVEPOINT range" : "ROLLBACK", err);
     return rc == CDC_OK ? CDC_OK : CDC_FAIL;
@@ -148,7 +148,7 @@ static int take_start(struct pgs_snap *snap, struct cdc_error *err)
     return pgs_snap_leave(snap, err);
 }
 
-static int take_exact(struct pgs_snap *snap, int64_t deadline_us, struct cdc_error *err)
+static int take_placed(struct pgs_snap *snap, int64_t deadline_us, struct cdc_error *err)
 {
     struct pgs_exported from;
     int rc = pgs_slot_export(&snap->ses, deadline_us, &from, err);
@@ -161,7 +161,7 @@ static int take_exact(struct pgs_snap *snap, int64_t deadline_us, struct cdc_err
     if (rc != CDC_OK)
         return rc;
     snprintf(snap->base.place, sizeof snap->base.place, "%024" PRIx64, from.point);
-    snap->look = PGS_LOOK_EXACT;
+    snap->look = PGS_LOOK_PLACED;
     return CDC_OK;
 }
 
@@ -196,7 +196,7 @@ static int snap_take(struct cdc_snap *base, enum cdc_look look, int64_t deadline
     if (pgs_snap_leave(snap, err) < 0) /* no look: the whole transaction */
         return CDC_FAIL;
     int rc = look == CDC_LOOK_START   ? take_start(snap, err)
-             : look == CDC_LOOK_EXACT ? take_exact(snap, deadline_us, err)
+             : look == CDC_LOOK_PLACED ? take_placed(snap, deadline_us, err)
                                       : take_now(snap, err);
     if (rc == CDC_OK || rc == CDC_FAIL)
         return rc;

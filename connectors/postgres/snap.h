@@ -3,7 +3,7 @@
  *
  *   snap_session.c  a session under a snapshot: statements, stops, the temporary slot
  *   snap_table.c    one table as the catalogue shows it: columns, shape, who waits for it
- *   snap.c          looks: START (and its holder), EXACT, NOW; which transactions they contain
+ *   snap.c          looks: START (and its holder), PLACED, NOW; which transactions they contain
  *   snap_plan.c     where to cut a table: keys, sizes, bounds
  *   snap_bound.c    bounds as JSON and as SQL. Pure
  *   snap_read.c     one range: lock, shape, COPY, rows
@@ -175,7 +175,7 @@ struct pgs_snap_table {
     struct pgs_snap_table *next;
 };
 
-enum pgs_look { PGS_LOOK_NONE, PGS_LOOK_START, PGS_LOOK_EXACT, PGS_LOOK_NOW };
+enum pgs_look { PGS_LOOK_NONE, PGS_LOOK_START, PGS_LOOK_PLACED, PGS_LOOK_NOW };
 
 struct pgs_snap {
     struct cdc_snap base;

@@ -116,7 +116,7 @@ int cdc_copier_begin(struct cdc_copier *copier, const struct cdc_map *checkpoint
     atomic_store(&copier->oom, false);
     copier->refresh = true;
     copier->hold = HOLD_NONE;
-    copier->want_count = copier->counting = copier->witnessed = copier->exact_only = false;
+    copier->want_count = copier->counting = copier->witnessed = copier->placed_only = false;
     struct cdc_slice clock = cdc_map_get(checkpoint, "clock");
     copier->clock_us = clock.p ? strtoll((const char *)clock.p, NULL, 10) : 0;
     copier->incarnation =

@@ -114,7 +114,7 @@ struct cdc_copier {
     atomic_bool oom;
 
     enum copy_hold hold;
-    bool want_count, counting, witnessed, exact_only;
+    bool want_count, counting, witnessed, placed_only;
     struct cdc_passed passed;
     struct cdc_tx last; /* at the last hold or beginning of counting; without id */
 

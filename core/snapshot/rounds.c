@@ -27,7 +27,7 @@
 #include "cdc/log.h"
 
 #define SLICE_US      ((int64_t)100000)
-#define HOLD_EXACT_US ((int64_t)10000000)
+#define HOLD_PLACED_US ((int64_t)10000000)
 #define HOLD_NOW_US   ((int64_t)5000000)
 #define BACKOFF_US    ((int64_t)500000)
 #define BACKOFF_MAX   ((int64_t)30000000)
@@ -336,10 +336,10 @@ static void end_counting(struct cdc_copier *copier)
 static int get_ready(struct copy_planner *pl)
 {
     struct cdc_copier *copier = pl->copier;
-    int rc = copier->exact_only ? CDC_END : copy_own_look(pl, CDC_LOOK_NOW, COPY_WITNESS_US);
+    int rc = copier->placed_only ? CDC_END : copy_own_look(pl, CDC_LOOK_NOW, COPY_WITNESS_US);
     if (rc == CDC_END) {
-        copier->exact_only = true;
-        rc = copy_own_look(pl, CDC_LOOK_EXACT, COPY_WITNESS_US);
+        copier->placed_only = true;
+        rc = copy_own_look(pl, CDC_LOOK_PLACED, COPY_WITNESS_US);
     }
     if (rc != CDC_OK)
         return back_off(pl, "the source cannot be looked at");
@@ -349,9 +349,9 @@ static int get_ready(struct copy_planner *pl)
     if (!counting && begin_counting(copier) != CDC_OK)
         return CDC_END;
     cdc_log(CDC_LOG_DEBUG, "snapshot: transactions are counted");
-    if (copier->exact_only || (counting && witnessed))
+    if (copier->placed_only || (counting && witnessed))
         return CDC_OK;
-    rc = copy_own_look(pl, CDC_LOOK_EXACT, COPY_WITNESS_US);
+    rc = copy_own_look(pl, CDC_LOOK_PLACED, COPY_WITNESS_US);
     copy_lock(copier);
     if (rc == CDC_OK && copier->counting)
         copier->witnessed = cdc_passed_witness(&copier->passed, copier->snap->place);
@@ -390,7 +390,7 @@ static int now_round(struct copy_planner *pl)
     if (rc != CDC_OK)
         return rc;
     start_workers(copier);
-    begin_round(copier, copier->exact_only ? CDC_LOOK_EXACT : CDC_LOOK_NOW);
+    begin_round(copier, copier->placed_only ? CDC_LOOK_PLACED : CDC_LOOK_NOW);
     do
         rc = copy_feed(pl);
     while (rc == CDC_OK && copier->round.n_pieces < copier->n_running);

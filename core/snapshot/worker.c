@@ -17,7 +17,7 @@
 #include "cdc/log.h"
 #include "cdc/view.h"
 
-#define EXACT_US    ((int64_t)10000000)
+#define PLACED_US    ((int64_t)10000000)
 #define NOW_US      ((int64_t)5000000)
 #define IDLE_US     ((int64_t)1000000) /* then the connection is given up, and its look */
 #define WAIT_US     ((int64_t)1000)
@@ -76,7 +76,7 @@ static bool allowed(struct copy_worker *worker)
     copy_lock(copier);
     bool placed = copier->round.lane != NULL;
     const struct cdc_tx *last = placed ? &copier->round.at.tx : &copier->last;
-    bool may = worker->look == CDC_LOOK_EXACT
+    bool may = worker->look == CDC_LOOK_PLACED
                    ? cdc_place_behind(worker->snap->place, last)
                    : placed || (copier->witnessed && cdc_passed_in(&copier->passed, worker->snap));
     copy_unlock(copier);
@@ -91,7 +91,7 @@ static bool take_look(struct copy_worker *worker)
     worker->look = copier->round.look;
     worker->looks = false;
     int64_t wait_us = WAIT_US;
-    int64_t until = cdc_mono_us() + (worker->look == CDC_LOOK_EXACT ? EXACT_US : NOW_US);
+    int64_t until = cdc_mono_us() + (worker->look == CDC_LOOK_PLACED ? PLACED_US : NOW_US);
     while (worker->snap && !atomic_load(&copier->round.cut)) {
         int rc = copier->ops->take(worker->snap, worker->look, until, &err);
         if (rc < 0)

@@ -22,6 +22,7 @@ enum cdc_op {
     CDC_OP_READ = 'r',    /* a row read by a snapshot */
     CDC_OP_RANGE = 't',   /* every row of the table with a smaller sequence number is gone */
     CDC_OP_MESSAGE = 'm', /* logical message */
+    CDC_OP_GAP = 'g',     /* not all of the table's changes here are in the log (see below) */
 };
 
 enum {
@@ -41,6 +42,11 @@ struct cdc_tx {
     int64_t commit_us;         /* source's commit time, microseconds since 1970 UTC */
 };
 
+/*
+ * CDC_OP_GAP is for the engine alone, no sink sees it: the table gets a `gap` in its state, and is
+ * copied anew and swept (unless its rule says `snapshot: never`). It has no ordinal of its own and
+ * is not counted as a row. The source has logged why.
+ */
 struct cdc_change {
     uint8_t op, flags;
     struct cdc_table *table; /* exact version; the batch holds a reference */

@@ -30,12 +30,12 @@ struct cdc_source;
 
 enum cdc_look {
     /*
-     * Exactly at the place where the stream of a new pipeline begins; one for all instances, until
+     * At the place where the stream of a new pipeline begins; one for all instances, until
      * cdc_source_ops.copied. CDC_END: there is none (a restart, or it was lost).
      */
     CDC_LOOK_START,
-    /* Exactly the transactions with a place smaller than snap->place. May wait for open ones. */
-    CDC_LOOK_EXACT,
+    /* Placed in the log: snap->place says what it contains. May wait for open transactions. */
+    CDC_LOOK_PLACED,
     /* As of now, cheap; `sees` tells what it contains. CDC_END: this server has no such look. */
     CDC_LOOK_NOW,
 };
@@ -68,7 +68,11 @@ struct cdc_copy_table {
 /* Every instance starts with this member. */
 struct cdc_snap {
     const struct cdc_snap_ops *ops;
-    char place[CDC_PLACE_LEN + 1]; /* of a look START or EXACT */
+    /*
+     * Of a look START or PLACED: it contains every transaction with a smaller place. It may contain
+     * more (MySQL without a lock); rows are then marked CDC_OVERLAP, as those of a look NOW are.
+     */
+    char place[CDC_PLACE_LEN + 1];
     const atomic_bool *stop; /* set by the engine behind open: every wait of take, table, plan and
                                 begin ends soon once it is true, with any failure */
 };
@@ -78,7 +82,7 @@ struct cdc_snap_ops {
     int (*open)(struct cdc_source *src, struct cdc_snap **ret, struct cdc_error *err);
 
     /*
-     * Takes a look, ending the one before. EXACT gives up at deadline_us (monotonic; CDC_AGAIN, err
+     * Takes a look, ending the one before. PLACED gives up at deadline_us (monotonic; CDC_AGAIN, err
      * says for whom it waited).
      */
     int (*take)(struct cdc_snap *snap, enum cdc_look look, int64_t deadline_us,

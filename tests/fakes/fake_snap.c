@@ -380,12 +380,12 @@ static int take(struct fake_snap *snap, enum cdc_look what)
         return CDC_END;
     if (what == CDC_LOOK_NOW && world->standby)
         return CDC_END;
-    if (what == CDC_LOOK_EXACT)
+    if (what == CDC_LOOK_PLACED)
         for (int i = 0; i < world->n_txs; i++)
             world->txs[i].visible_at = 0; /* it waited for them */
     snap->start = what == CDC_LOOK_START;
     world->open_starts += snap->start;
-    world->exact += what == CDC_LOOK_EXACT;
+    world->exact += what == CDC_LOOK_PLACED;
     look(snap, world, what == CDC_LOOK_START ? world->start : world->n_txs, what != CDC_LOOK_NOW);
     return CDC_OK;
 }

@@ -258,7 +258,7 @@ static void start_is_lost_with_its_holder(void **state)
              "'pg_export_snapshot' AND datname = current_database() AND pid <> pg_backend_pid()");
     expect_rc(&copy, copy_range(&copy, &all), CDC_AGAIN);
     assert_int_equal(copy.snap->ops->take(copy.snap, CDC_LOOK_START, 0, &copy.err), CDC_END);
-    copy_take(&copy, CDC_LOOK_EXACT); /* the instance is as good as before */
+    copy_take(&copy, CDC_LOOK_PLACED); /* the instance is as good as before */
     expect_rc(&copy, copy_range(&copy, &all), CDC_END);
     copy_close(&copy);
     live_down(&lv);
@@ -387,7 +387,7 @@ static void now_sees(void **state)
 static void exact_sees(void **state)
 {
     (void)state;
-    check_sees(CDC_LOOK_EXACT, 10);
+    check_sees(CDC_LOOK_PLACED, 10);
 }
 
 static void exact_waits_and_tells_for_whom(void **state)
@@ -400,12 +400,12 @@ static void exact_waits_and_tells_for_whom(void **state)
     PGconn *conn = PQconnectdb(lv.url);
     exec(conn, "BEGIN; INSERT INTO t VALUES (1)");
     copy_open(&copy, &lv);
-    int rc = copy.snap->ops->take(copy.snap, CDC_LOOK_EXACT, cdc_mono_us() + 500000, &copy.err);
+    int rc = copy.snap->ops->take(copy.snap, CDC_LOOK_PLACED, cdc_mono_us() + 500000, &copy.err);
     assert_int_equal(rc, CDC_AGAIN);
     assert_non_null(strstr(copy.err.message, "idle in transaction"));
     copy_take(&copy, CDC_LOOK_NOW);
     PQfinish(conn);
-    copy_take(&copy, CDC_LOOK_EXACT);
+    copy_take(&copy, CDC_LOOK_PLACED);
     copy_close(&copy);
     live_down(&lv);
 }
@@ -602,7 +602,7 @@ static void stops(void **state)
     copy.snap->stop = &stop;
     pthread_create(&thread, NULL, stop_soon, &stop);
     int64_t start = cdc_mono_us();
-    int rc = copy.snap->ops->take(copy.snap, CDC_LOOK_EXACT, cdc_mono_us() + 60000000, &copy.err);
+    int rc = copy.snap->ops->take(copy.snap, CDC_LOOK_PLACED, cdc_mono_us() + 60000000, &copy.err);
     assert_int_equal(rc, CDC_FAIL);
     assert_true(cdc_mono_us() - start < 2000000);
     pthread_join(thread, NULL);

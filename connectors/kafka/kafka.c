@@ -93,7 +93,7 @@ static const struct cdc_option options[] = {
             "wait so long for what a killed process left open, if it does not start again."},
     {.name = "queue_bytes",
      .type = CDC_OPT_SIZE,
-     .dflt = "8MiB",
+     .dflt = "32MiB",
      .min = 1 << 20,
      .max = 1 << 30,
      .doc = "Memory of messages on their way to the brokers; part of `memory`."},

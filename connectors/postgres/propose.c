@@ -3,7 +3,7 @@
  *
  * Every table gets a rule of its own with a comment that tells its size, key and identity. What
  * only a person can decide is a comment: columns that look like times of change, marks of deletion
- * or personal data (propose_names.c), and what to do about a table without identity, whose rule
+ * or personal data (cdc/propose.h), and what to do about a table without identity, whose rule
  * says `skip` until then. So the text can be used as it is, and taking a comment's # away is
  * enough.
  *
@@ -12,13 +12,11 @@
  *
  * The password is never written. It is in the environment as PGPASSWORD when the file is used.
  */
-#include "propose.h"
+#include "cdc/propose.h"
 #include "postgres.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#define TABLES_MAX 1500 /* so many get a rule each */
 
 enum table_col {
     T_OID,
@@ -65,7 +63,7 @@ static const char tables_sql[] =
 
 enum column_col { C_OID, C_NAME, C_TYPE, C_KEY };
 
-/* Columns of the same tables in the same order; the type as enum pgs_hint_type. */
+/* Columns of the same tables in the same order; the type as enum cdc_hint_type. */
 static const char columns_sql[] =
     "SELECT c.oid, a.attname, CASE WHEN b.oid IN (1082, 1114, 1184) THEN 0 WHEN b.oid = 16 THEN 1"
     " WHEN b.typcategory = 'S' THEN 2 ELSE 3 END,"
@@ -122,7 +120,7 @@ static void put_host(const struct proposal *prop, struct cdc_buf *text)
     if (host && !path && !list && strchr(host, ':')) {
         cdc_buf_printf(text, "[%s]", host);
     } else if (host && !path && !list) {
-        pgs_name_url(text, host);
+        cdc_name_url(text, host);
     }
     if (port && !path && !list)
         cdc_buf_printf(text, ":%s", port);
@@ -145,26 +143,26 @@ static void put_parameters(const struct proposal *prop, struct cdc_buf *text)
         if (opt->dispchar[0] == '*') /* another password */
             cdc_buf_str(text, "${env:PGSSLPASSWORD}");
         else
-            pgs_name_url(text, opt->val);
+            cdc_name_url(text, opt->val);
         glue = "&";
     }
 }
 
-/* Nothing in it needs more than the single quotes: pgs_name_url lets nothing odd through. */
+/* Nothing in it needs more than the single quotes: cdc_name_url lets nothing odd through. */
 static void put_url(const struct proposal *prop, struct cdc_buf *text)
 {
     const char *user = url_part(prop, "user");
     bool password = url_part(prop, "password") || getenv("PGPASSWORD");
     cdc_buf_str(text, "  url: 'postgresql://");
     if (user)
-        pgs_name_url(text, user);
+        cdc_name_url(text, user);
     if (user && password)
         cdc_buf_str(text, ":${env:PGPASSWORD}");
     if (user)
         cdc_buf_byte(text, '@');
     put_host(prop, text);
     cdc_buf_byte(text, '/');
-    pgs_name_url(text, url_part(prop, "dbname"));
+    cdc_name_url(text, url_part(prop, "dbname"));
     put_parameters(prop, text);
     cdc_buf_str(text, "'\n");
     if (user && password)
@@ -173,17 +171,13 @@ static void put_url(const struct proposal *prop, struct cdc_buf *text)
 
 static void put_head(const struct proposal *prop, const char *name)
 {
-    struct cdc_buf *text = prop->text;
-    cdc_buf_str(text, "# Proposed by `sidestream init` from what is in database ");
-    pgs_name_comment(text, prop->srv.database);
-    cdc_buf_printf(text,
-                   " (PostgreSQL %d).\n# Look through the rules, take the # off what is wanted, "
-                   "then: sidestream check FILE\n"
-                   "# docs/configuration.md tells every option, docs/capture.md the rules.\n\n"
-                   "name: %s   # slot, publication and lake are named after it\n"
-                   "source:\n  type: postgres\n",
-                   prop->srv.version / 10000, name);
-    put_url(prop, text);
+    struct cdc_buf what = CDC_BUF(4096);
+    cdc_buf_printf(&what, "database %s (PostgreSQL %d)", prop->srv.database,
+                   prop->srv.version / 10000);
+    const char *text = cdc_buf_cstr(&what);
+    cdc_propose_head(prop->text, text ? text : "", name, "postgres");
+    cdc_buf_done(&what);
+    put_url(prop, prop->text);
 }
 
 /* # public.users: 12 MB, about 120000 rows; key id; replica identity full */
@@ -192,9 +186,9 @@ static void put_facts(const struct proposal *prop, int row)
     struct cdc_buf *text = prop->text;
     const char *identity = cell(prop, row, T_IDENTITY), *rows = cell(prop, row, T_ROWS);
     cdc_buf_str(text, "\n  # ");
-    pgs_name_comment(text, cell(prop, row, T_SCHEMA));
+    cdc_name_comment(text, cell(prop, row, T_SCHEMA));
     cdc_buf_byte(text, '.');
-    pgs_name_comment(text, cell(prop, row, T_NAME));
+    cdc_name_comment(text, cell(prop, row, T_NAME));
     cdc_buf_printf(text, ": %s, ", cell(prop, row, T_SIZE));
     if (rows[0] == '-')
         cdc_buf_str(text, "rows not counted yet (ANALYZE)");
@@ -203,7 +197,7 @@ static void put_facts(const struct proposal *prop, int row)
     if (cell(prop, row, T_PARTS)[0] != '0')
         cdc_buf_printf(text, " in %s partition(s)", cell(prop, row, T_PARTS));
     cdc_buf_str(text, PQgetisnull(prop->tables, row, T_KEY) ? "; no primary key" : "; key ");
-    pgs_name_comment(text, cell(prop, row, T_KEY));
+    cdc_name_comment(text, cell(prop, row, T_KEY));
     if (identity[0] != 'd')
         cdc_buf_printf(text, "; replica identity %s",
                        identity[0] == 'f'   ? "full"
@@ -225,13 +219,13 @@ static void put_remedy(const struct proposal *prop, int row)
                             "it is published. Give it a\n  # primary key, or one of:\n"
                             "  #   ALTER TABLE ");
     const char *name = cdc_buf_cstr(to);
-    pgs_name_comment(text, name ? name : "");
+    cdc_name_comment(text, name ? name : "");
     if (uneven || key) {
         cdc_buf_str(text, uneven ? " REPLICA IDENTITY DEFAULT; -- and the same on each partition\n"
                                  : " REPLICA IDENTITY DEFAULT;\n");
     } else if (!PQgetisnull(prop->tables, row, T_INDEX)) {
         cdc_buf_str(text, " REPLICA IDENTITY USING INDEX ");
-        pgs_name_comment(text, cell(prop, row, T_INDEX));
+        cdc_name_comment(text, cell(prop, row, T_INDEX));
         cdc_buf_str(text, ";\n");
     } else {
         cdc_buf_str(text, " REPLICA IDENTITY FULL;\n");
@@ -242,73 +236,20 @@ static void put_remedy(const struct proposal *prop, int row)
     cdc_buf_done(to);
 }
 
-struct hints {
-    struct cdc_buf acts[3]; /* exclude, hash, mask */
-    struct cdc_buf updated, deleted;
-};
-
-static void add_hint(struct cdc_buf *list, const char *column)
-{
-    if (list->len)
-        cdc_buf_str(list, ", ");
-    pgs_name_yaml(list, column);
-}
-
-/* A key can be hashed, but not hidden otherwise. */
-static void take_hint(struct hints *hints, const char *column, enum pgs_hint_type type, bool key)
-{
-    enum pgs_hint hint = pgs_name_printable(column) ? pgs_hint(column, type) : PGS_HINT_NONE;
-    if (hint == PGS_HINT_UPDATED && !hints->updated.len)
-        pgs_name_yaml(&hints->updated, column);
-    else if (hint == PGS_HINT_DELETED && !hints->deleted.len)
-        pgs_name_yaml(&hints->deleted, column);
-    else if (hint >= PGS_HINT_EXCLUDE && (!key || hint == PGS_HINT_HASH))
-        add_hint(&hints->acts[hint - PGS_HINT_EXCLUDE], column);
-}
-
-static void put_hints(struct proposal *prop, const struct hints *hints)
-{
-    static const char *const names[] = {"exclude", "hash", "mask"};
-    struct cdc_buf *text = prop->text;
-    const char *glue = "    # columns: {";
-    for (size_t i = 0; i < 3; i++) {
-        if (!hints->acts[i].len)
-            continue;
-        cdc_buf_printf(text, "%s%s: [", glue, names[i]);
-        cdc_buf_put(text, hints->acts[i].p, hints->acts[i].len);
-        cdc_buf_byte(text, ']');
-        glue = ", ";
-    }
-    if (glue[0] == ',')
-        cdc_buf_str(text, "}\n");
-    prop->hashes |= hints->acts[1].len > 0;
-    if (hints->updated.len)
-        cdc_buf_printf(text, "    # updated_at: %.*s\n", (int)hints->updated.len,
-                       (const char *)hints->updated.p);
-    if (hints->deleted.len)
-        cdc_buf_printf(text, "    # logical_delete: {column: %.*s}\n", (int)hints->deleted.len,
-                       (const char *)hints->deleted.p);
-}
-
 /* The columns of the table at `row`; they come in the tables' order. */
 static void put_columns(struct proposal *prop, int row)
 {
-    struct hints hints = {.acts = {CDC_BUF(65536), CDC_BUF(65536), CDC_BUF(65536)},
-                          .updated = CDC_BUF(1024),
-                          .deleted = CDC_BUF(1024)};
+    struct cdc_hints hints = {0};
     int n = PQntuples(prop->columns), at = prop->column;
     while (at < n && strcmp(PQgetvalue(prop->columns, at, C_OID), cell(prop, row, T_OID)) != 0)
         at++;
     for (; at < n && strcmp(PQgetvalue(prop->columns, at, C_OID), cell(prop, row, T_OID)) == 0;
          prop->column = ++at)
-        take_hint(&hints, PQgetvalue(prop->columns, at, C_NAME),
-                  (enum pgs_hint_type)atoi(PQgetvalue(prop->columns, at, C_TYPE)),
-                  PQgetvalue(prop->columns, at, C_KEY)[0] == 't');
-    put_hints(prop, &hints);
-    for (size_t i = 0; i < 3; i++)
-        cdc_buf_done(&hints.acts[i]);
-    cdc_buf_done(&hints.updated);
-    cdc_buf_done(&hints.deleted);
+        cdc_hints_take(&hints, PQgetvalue(prop->columns, at, C_NAME),
+                       (enum cdc_hint_type)atoi(PQgetvalue(prop->columns, at, C_TYPE)),
+                       PQgetvalue(prop->columns, at, C_KEY)[0] == 't');
+    prop->hashes |= cdc_hints_put(&hints, prop->text);
+    cdc_hints_done(&hints);
 }
 
 static void put_table(struct proposal *prop, int row)
@@ -319,10 +260,10 @@ static void put_table(struct proposal *prop, int row)
     if (!good)
         put_remedy(prop, row);
     cdc_buf_str(text, "  - tables: ");
-    pgs_name_pattern(text, cell(prop, row, T_SCHEMA), cell(prop, row, T_NAME));
-    cdc_buf_str(text, good ? "\n    snapshot: never\n" : "\n    skip: true\n");
+    cdc_name_pattern(text, cell(prop, row, T_SCHEMA), cell(prop, row, T_NAME));
+    cdc_buf_str(text, good ? "\n" : "\n    skip: true\n");
     if (!good && !is_true(prop, row, T_USABLE))
-        cdc_buf_str(text, "    # insert_only: true\n    # snapshot: never\n");
+        cdc_buf_str(text, "    # insert_only: true\n");
     if (good)
         put_columns(prop, row);
 }
@@ -330,21 +271,11 @@ static void put_table(struct proposal *prop, int row)
 /* `- tables: schema.*` for each schema; commented where the tables have rules of their own. */
 static void put_schemas(struct proposal *prop, bool comment)
 {
-    struct cdc_buf *text = prop->text;
     int n = PQntuples(prop->tables);
-    cdc_buf_str(text, comment ? "\n  # Tables that are made later:\n" : "\n");
-    for (int row = 0; row < n; row++) {
-        if (row > 0 && strcmp(cell(prop, row, T_SCHEMA), cell(prop, row - 1, T_SCHEMA)) == 0)
-            continue;
-        struct cdc_buf schema = CDC_BUF(1024);
-        pgs_name_pattern(&schema, cell(prop, row, T_SCHEMA), "");
-        const char *pattern = cdc_buf_cstr(&schema);
-        bool quoted = pattern && pattern[0] == '\'';
-        cdc_buf_printf(text, "  %s- tables: %.*s*%s\n  %s  snapshot: never\n", comment ? "# " : "",
-                       (int)(schema.len - quoted), pattern ? pattern : "", quoted ? "'" : "",
-                       comment ? "# " : "");
-        cdc_buf_done(&schema);
-    }
+    cdc_buf_str(prop->text, comment ? "\n  # Tables that are made later:\n" : "\n");
+    for (int row = 0; row < n; row++)
+        if (row == 0 || strcmp(cell(prop, row, T_SCHEMA), cell(prop, row - 1, T_SCHEMA)) != 0)
+            cdc_propose_schema(prop->text, cell(prop, row, T_SCHEMA), comment);
 }
 
 static void put_rules(struct proposal *prop)
@@ -353,23 +284,14 @@ static void put_rules(struct proposal *prop)
     cdc_buf_str(prop->text, "\ncapture:   # the first rule that takes a table says what is done "
                             "with it\n");
     for (int row = 0; row < n; row++)
-        if (n <= TABLES_MAX || !can_be_captured(prop, row))
+        if (n <= CDC_PROPOSE_TABLES || !can_be_captured(prop, row))
             put_table(prop, row);
     if (n > 0)
-        put_schemas(prop, n <= TABLES_MAX);
+        put_schemas(prop, n <= CDC_PROPOSE_TABLES);
     else
-        cdc_buf_str(prop->text, "  # There is no table yet.\n  - tables: public.*\n"
-                                "    snapshot: never\n");
+        cdc_buf_str(prop->text, "  # There is no table yet.\n  - tables: public.*\n");
     cdc_buf_str(prop->text, "\n  # Logical messages (pg_logical_emit_message), by prefix:\n"
                             "  # - messages: [\"*\"]\n");
-}
-
-static void put_tail(const struct proposal *prop, const char *name)
-{
-    if (prop->hashes)
-        cdc_buf_str(prop->text, "\n# The key of `hash:`, at least 16 bytes; `openssl rand -hex 32` "
-                                "makes one.\n# secrets: {hash: \"${env:SIDESTREAM_HASH}\"}\n");
-    cdc_buf_printf(prop->text, "\nsink:\n  type: lake\n  path: ./%s-lake\n", name);
 }
 
 static int look(struct proposal *prop, struct cdc_error *err)
@@ -398,10 +320,10 @@ int pgs_propose(const char *url, struct cdc_buf *ret, struct cdc_error *err)
     PQfreemem(why); /* quotes the URL, and so the password */
     int rc = prop.srv.url && url_part(&prop, "dbname") ? look(&prop, err) : no_url(err);
     if (rc == CDC_OK) {
-        pgs_name_pipeline(prop.srv.database, name);
+        cdc_name_pipeline(prop.srv.database, name);
         put_head(&prop, name);
         put_rules(&prop);
-        put_tail(&prop, name);
+        cdc_propose_tail(ret, name, prop.hashes);
         rc = ret->failed ? cdc_fail_oom(err) : CDC_OK;
     }
     PQclear(prop.tables);

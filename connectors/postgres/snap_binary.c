@@ -17,13 +17,14 @@
  */
 #include "snap.h"
 
+#include "cdc/calendar.h"
+#include "cdc/decimal.h"
 #include "cdc/reader.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
-__extension__ typedef __int128 i128;
 __extension__ typedef unsigned __int128 u128;
 
 #define DAY_US      INT64_C(86400000000)
@@ -125,18 +126,10 @@ static int invalid(const char *text, struct cdc_value *ret)
 /* A date of any year as the server prints it, without BC behind. True: BC. */
 static bool print_date(int64_t days, char ret[72])
 {
-    int64_t shifted = days + 719468; /* since 0000-03-01 */
-    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
-    int64_t of_era = shifted - era * 146097;
-    int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
-    int64_t month = (5 * of_year + 2) / 153;
-    int64_t day = of_year - (153 * month + 2) / 5 + 1;
-    month += month < 10 ? 3 : -9;
-    year += era * 400 + (month <= 2);
-    snprintf(ret, 72, "%04" PRId64 "-%02" PRId64 "-%02" PRId64, year > 0 ? year : 1 - year, month,
-             day);
-    return year <= 0;
+    struct cdc_date date = cdc_date_of(days);
+    snprintf(ret, 72, "%04" PRId64 "-%02u-%02u", date.year > 0 ? date.year : 1 - date.year,
+             date.month, date.day);
+    return date.year <= 0;
 }
 
 /* " HH:MM:SS[.ffffff]", without noughts at the end of the fraction. */
@@ -233,21 +226,6 @@ static int read_uuid(const struct cdc_column *col, struct cdc_slice field, struc
     return bytes_as(CDC_UUID, cdc_slice_of(text, 36), ret);
 }
 
-/* The shortest two's complement, big endian. */
-static size_t put_decimal(i128 val, uint8_t to[16])
-{
-    size_t len = 1;
-    int64_t low = (int64_t)val;
-    if (val == low)
-        len = (size_t)(71 - __builtin_clrsbll(low)) / 8;
-    else
-        while (len < 16 && (val >> (len * 8 - 1)) != 0 && (val >> (len * 8 - 1)) != -1)
-            len++;
-    for (size_t i = 0; i < len; i++)
-        to[i] = (uint8_t)(val >> ((len - 1 - i) * 8));
-    return len;
-}
-
 static const uint64_t powers[] = {1,
                                   10,
                                   100,
@@ -326,7 +304,7 @@ static int read_numeric(const struct cdc_column *col, struct cdc_slice field,
     if (!to)
         return CDC_FULL;
     *ret = (struct cdc_value){.kind = CDC_DECIMAL, .aux = col->scale, .p = to};
-    ret->len = (uint32_t)put_decimal(sign ? -(i128)val : (i128)val, to);
+    ret->len = (uint32_t)cdc_decimal_put(sign ? -(cdc_int128)val : (cdc_int128)val, to);
     return CDC_OK;
 }
 

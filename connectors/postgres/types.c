@@ -9,6 +9,9 @@
  */
 #include "types.h"
 
+#include "cdc/calendar.h"
+#include "cdc/decimal.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,7 +134,6 @@ void pgs_type_print(const struct pgs_type *type, int32_t typmod, char *ret, size
     snprintf(ret, size, "%s%s%s", name, mod, type->after);
 }
 
-__extension__ typedef __int128 i128;
 __extension__ typedef unsigned __int128 u128;
 
 static bool is(const uint8_t *text, size_t len, const char *word)
@@ -247,28 +249,6 @@ static int parse_float(const struct cdc_column *col, uint8_t *text, size_t len,
     return CDC_OK;
 }
 
-/*
- * The shortest two's complement of val, big endian, over the text it was made from: d decimal
- * digits never need more than d bytes (one digit one byte, each further digit less than half a
- * byte).
- */
-static size_t put_decimal(i128 val, uint8_t *to)
-{
-    size_t len = 1;
-    int64_t low = (int64_t)val;
-    if (val == low) { /* as nearly always: in 64 bits, which are several times as fast */
-        len = (size_t)(71 - __builtin_clrsbll(low)) / 8;
-        for (size_t i = 0; i < len; i++)
-            to[i] = (uint8_t)(low >> ((len - 1 - i) * 8));
-        return len;
-    }
-    while (len < 16 && (val >> (len * 8 - 1)) != 0 && (val >> (len * 8 - 1)) != -1)
-        len++;
-    for (size_t i = 0; i < len; i++)
-        to[i] = (uint8_t)(val >> ((len - 1 - i) * 8));
-    return len;
-}
-
 /* Digits with at most one point among them, at most `max` significant. The places, or -1: no
  * number. */
 static int read_decimal(const uint8_t *text, size_t len, int max, u128 *ret)
@@ -309,10 +289,10 @@ static int parse_decimal(const struct cdc_column *col, uint8_t *text, size_t len
     /* numeric(p,s) prints exactly s places and has at most p digits */
     if (read_decimal(text + minus, len - minus, col->precision, &val) != col->scale)
         return CDC_FAIL;
-    i128 whole = minus ? -(i128)val : (i128)val;
+    cdc_int128 whole = minus ? -(cdc_int128)val : (cdc_int128)val;
     *ret = (struct cdc_value){.kind = CDC_DECIMAL,
                               .aux = col->scale,
-                              .len = (uint32_t)put_decimal(whole, text),
+                              .len = (uint32_t)cdc_decimal_put(whole, text),
                               .p = text};
     return CDC_OK;
 }
@@ -367,22 +347,6 @@ static bool skip(const uint8_t **p, const uint8_t *end, char what)
     return true;
 }
 
-/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar, year 1 or later. */
-static int64_t civil_days(int year, int month, int day)
-{
-    int years = month <= 2 ? year - 1 : year;
-    int era = years / 400, of_era = years % 400;
-    int of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return (int64_t)era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
-static int month_days(int year, int month)
-{
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return days[month - 1] + (month == 2 && leap);
-}
-
 /* YYYY-MM-DD; a year of more digits is CDC_END (well formed, cannot be held). */
 static int read_date(const uint8_t **p, const uint8_t *end, int64_t *ret)
 {
@@ -393,11 +357,11 @@ static int read_date(const uint8_t **p, const uint8_t *end, int64_t *ret)
         return CDC_FAIL;
     int month = two(p, end, 12);
     int day = month > 0 && skip(p, end, '-') ? two(p, end, 31) : -1;
-    if (month < 1 || day < 1 || (day > 28 && year > 0 && day > month_days(year, month)))
+    if (month < 1 || day < 1 || (day > 28 && year > 0 && day > cdc_month_days(year, month)))
         return CDC_FAIL;
     if (year < 1 || year > 9999)
         return CDC_END;
-    *ret = civil_days(year, month, day);
+    *ret = cdc_date_days(year, month, day);
     return CDC_OK;
 }
 

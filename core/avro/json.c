@@ -1,9 +1,10 @@
 /*
- * json.c - see avro/json.h. Dates by Howard Hinnant's civil_from_days (proleptic Gregorian).
+ * json.c - see avro/json.h.
  */
 #include "avro/json.h"
 #include "avro/types.h"
 #include "avro/utf8.h"
+#include "cdc/calendar.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -126,13 +127,8 @@ static int64_t floor_div(int64_t a, int64_t b)
 
 static void put_date(struct cdc_buf *buf, int64_t days)
 {
-    int64_t z = days + 719468, era = floor_div(z, 146097);
-    int64_t doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153, month = mp < 10 ? mp + 3 : mp - 9;
-    cdc_buf_printf(buf, "%04" PRId64 "-%02" PRId64 "-%02" PRId64, yoe + era * 400 + (month <= 2),
-                   month, doy - (153 * mp + 2) / 5 + 1);
+    struct cdc_date date = cdc_date_of(days);
+    cdc_buf_printf(buf, "%04" PRId64 "-%02u-%02u", date.year, date.month, date.day);
 }
 
 static void put_time(struct cdc_buf *buf, int64_t us)

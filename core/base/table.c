@@ -263,7 +263,12 @@ static int from_json(json_t *json, struct cdc_table_spec *spec, struct cdc_table
     spec->id = (uint64_t)number(json, "id", 0);
     spec->n = (uint16_t)n;
     spec->cols = col;
+    const struct cdc_rule *rule = spec->rule;
+    if (n == 0) /* paused before its first row: the rule's key has no columns to be of */
+        spec->rule = NULL;
     int rc = good && spec->version ? cdc_table_new(spec, ret, err) : CDC_END;
+    if (rc == CDC_OK)
+        (*ret)->rule = rule;
     free(col);
     return rc;
 }

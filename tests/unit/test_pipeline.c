@@ -364,9 +364,36 @@ static void test_unexplained_slot(void **state)
     world_done(&w);
 }
 
+/*
+ * The source says in transaction 5 that not all of the table's changes are in its log. Nobody can
+ * copy it: the gap is written down with what carries it, and stays. No sink sees that change.
+ */
+static void test_gap(void **state)
+{
+    (void)state;
+    struct world w;
+    struct cdc_pipeline_stats stats = {0};
+    struct cdc_error err = {0};
+    world_init(&w);
+    w.log.gap_tx = 5;
+    w.store.faults[w.store.n_faults++] = (struct fake_fault){FAKE_WRITE, 6, CDC_FATAL, false, 0};
+    assert_int_equal(run(&w, &stats, &err), CDC_FAIL); /* what is true of it is all of it */
+    bool before = committed_tx(&w.store) < 5;
+    assert_int_equal(before, cdc_map_get(&w.store.checkpoint, "table/example.fakes").p == NULL);
+    for (int i = 0; i < 2; i++) { /* the second time it is only kept */
+        assert_int_equal(run(&w, &stats, &err), CDC_OK);
+        struct cdc_slice text = cdc_map_get(&w.store.checkpoint, "table/example.fakes");
+        assert_non_null(text.p);
+        assert_non_null(strstr((const char *)text.p, "\"gap\":{\"from\":\"4\",\"until\":2}"));
+        assert_non_null(strstr((const char *)text.p, "\"state\":\"streaming\""));
+        check_rows(&w.store, &w.log);
+    }
+    world_done(&w);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[sizeof rows / sizeof *rows + 8];
+    struct CMUnitTest tests[sizeof rows / sizeof *rows + 9];
     size_t n = 0;
     cdc_log_setup(CDC_LOG_ERROR, false, "test");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -380,5 +407,6 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_no_ack_before_the_first_batch);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_second_instance);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_unexplained_slot);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_gap);
     return _cmocka_run_group_tests("pipeline", tests, n, NULL, NULL);
 }

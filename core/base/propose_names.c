@@ -1,53 +1,53 @@
 /*
- * propose_names.c - see propose.h. Words are looked for in the lower-cased name: long ones anywhere
- * (useremail), short ones only between ends and underscores (ip, but not zip).
+ * propose_names.c - see propose.h: hints and names. Words are looked for in the lower-cased name:
+ * long ones anywhere (useremail), short ones only between ends and underscores (ip, but not zip).
  */
-#include "propose.h"
+#include "cdc/propose.h"
 
 #define LONG_WORD 5 /* letters from which a word is looked for anywhere */
 
 struct word {
     const char *text;
-    enum pgs_hint hint;
+    enum cdc_hint hint;
 };
 
 /* The first that is found decides. */
 static const struct word words[] = {
-    {"password", PGS_HINT_EXCLUDE},
-    {"passwd", PGS_HINT_EXCLUDE},
-    {"passphrase", PGS_HINT_EXCLUDE},
-    {"pwd", PGS_HINT_EXCLUDE},
-    {"secret", PGS_HINT_EXCLUDE},
-    {"token", PGS_HINT_EXCLUDE},
-    {"api_key", PGS_HINT_EXCLUDE},
-    {"apikey", PGS_HINT_EXCLUDE},
-    {"private_key", PGS_HINT_EXCLUDE},
-    {"salt", PGS_HINT_EXCLUDE},
-    {"cvv", PGS_HINT_EXCLUDE},
-    {"email", PGS_HINT_HASH},
-    {"e_mail", PGS_HINT_HASH},
-    {"ssn", PGS_HINT_HASH},
-    {"social_security", PGS_HINT_HASH},
-    {"tax_id", PGS_HINT_HASH},
-    {"passport", PGS_HINT_HASH},
-    {"national_id", PGS_HINT_HASH},
-    {"iban", PGS_HINT_HASH},
-    {"card_number", PGS_HINT_HASH},
-    {"credit_card", PGS_HINT_HASH},
-    {"phone", PGS_HINT_MASK},
-    {"mobile", PGS_HINT_MASK},
-    {"fax", PGS_HINT_MASK},
-    {"street", PGS_HINT_MASK},
-    {"address", PGS_HINT_MASK},
-    {"firstname", PGS_HINT_MASK},
-    {"first_name", PGS_HINT_MASK},
-    {"lastname", PGS_HINT_MASK},
-    {"last_name", PGS_HINT_MASK},
-    {"full_name", PGS_HINT_MASK},
-    {"surname", PGS_HINT_MASK},
-    {"birth", PGS_HINT_MASK},
-    {"dob", PGS_HINT_MASK},
-    {"ip", PGS_HINT_MASK},
+    {"password", CDC_HINT_EXCLUDE},
+    {"passwd", CDC_HINT_EXCLUDE},
+    {"passphrase", CDC_HINT_EXCLUDE},
+    {"pwd", CDC_HINT_EXCLUDE},
+    {"secret", CDC_HINT_EXCLUDE},
+    {"token", CDC_HINT_EXCLUDE},
+    {"api_key", CDC_HINT_EXCLUDE},
+    {"apikey", CDC_HINT_EXCLUDE},
+    {"private_key", CDC_HINT_EXCLUDE},
+    {"salt", CDC_HINT_EXCLUDE},
+    {"cvv", CDC_HINT_EXCLUDE},
+    {"email", CDC_HINT_HASH},
+    {"e_mail", CDC_HINT_HASH},
+    {"ssn", CDC_HINT_HASH},
+    {"social_security", CDC_HINT_HASH},
+    {"tax_id", CDC_HINT_HASH},
+    {"passport", CDC_HINT_HASH},
+    {"national_id", CDC_HINT_HASH},
+    {"iban", CDC_HINT_HASH},
+    {"card_number", CDC_HINT_HASH},
+    {"credit_card", CDC_HINT_HASH},
+    {"phone", CDC_HINT_MASK},
+    {"mobile", CDC_HINT_MASK},
+    {"fax", CDC_HINT_MASK},
+    {"street", CDC_HINT_MASK},
+    {"address", CDC_HINT_MASK},
+    {"firstname", CDC_HINT_MASK},
+    {"first_name", CDC_HINT_MASK},
+    {"lastname", CDC_HINT_MASK},
+    {"last_name", CDC_HINT_MASK},
+    {"full_name", CDC_HINT_MASK},
+    {"surname", CDC_HINT_MASK},
+    {"birth", CDC_HINT_MASK},
+    {"dob", CDC_HINT_MASK},
+    {"ip", CDC_HINT_MASK},
 };
 
 /* Whole names. */
@@ -93,27 +93,27 @@ static void lower(const char *name, char ret[64])
     ret[i] = 0;
 }
 
-enum pgs_hint pgs_hint(const char *column, enum pgs_hint_type type)
+enum cdc_hint cdc_hint(const char *column, enum cdc_hint_type type)
 {
     char name[64];
     lower(column, name);
-    if (type == PGS_TYPE_TIME && is_one_of(name, updated))
-        return PGS_HINT_UPDATED;
-    if ((type == PGS_TYPE_TIME || type == PGS_TYPE_BOOL) && is_one_of(name, deleted))
-        return PGS_HINT_DELETED;
-    if (type == PGS_TYPE_BOOL) /* email_verified */
-        return PGS_HINT_NONE;
+    if (type == CDC_TYPE_TIME && is_one_of(name, updated))
+        return CDC_HINT_UPDATED;
+    if ((type == CDC_TYPE_TIME || type == CDC_TYPE_BOOL) && is_one_of(name, deleted))
+        return CDC_HINT_DELETED;
+    if (type == CDC_TYPE_BOOL) /* email_verified */
+        return CDC_HINT_NONE;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         /* A time beside a secret or an address (password_changed_at) is neither; a birthday is. */
         bool about =
-            type == PGS_TYPE_TIME && !holds(words[i].text, "birth") && !holds(words[i].text, "dob");
+            type == CDC_TYPE_TIME && !holds(words[i].text, "birth") && !holds(words[i].text, "dob");
         if (!about && holds(name, words[i].text))
             return words[i].hint;
     }
-    return PGS_HINT_NONE;
+    return CDC_HINT_NONE;
 }
 
-bool pgs_name_printable(const char *name)
+bool cdc_name_printable(const char *name)
 {
     for (; *name; name++)
         if ((unsigned char)*name < 0x20 || *name == 0x7f)
@@ -121,7 +121,7 @@ bool pgs_name_printable(const char *name)
     return true;
 }
 
-void pgs_name_comment(struct cdc_buf *buf, const char *name)
+void cdc_name_comment(struct cdc_buf *buf, const char *name)
 {
     for (; *name; name++)
         cdc_buf_byte(buf, (unsigned char)*name < 0x20 || *name == 0x7f ? '?' : (uint8_t)*name);
@@ -170,7 +170,7 @@ static void put_literal(struct cdc_buf *buf, const char *name, bool schema)
     }
 }
 
-void pgs_name_yaml(struct cdc_buf *buf, const char *name)
+void cdc_name_yaml(struct cdc_buf *buf, const char *name)
 {
     struct cdc_buf text = CDC_BUF(1024);
     put_literal(&text, name, false);
@@ -180,7 +180,7 @@ void pgs_name_yaml(struct cdc_buf *buf, const char *name)
     cdc_buf_done(&text);
 }
 
-void pgs_name_pattern(struct cdc_buf *buf, const char *schema, const char *table)
+void cdc_name_pattern(struct cdc_buf *buf, const char *schema, const char *table)
 {
     struct cdc_buf text = CDC_BUF(1024);
     put_literal(&text, schema, true);
@@ -192,7 +192,7 @@ void pgs_name_pattern(struct cdc_buf *buf, const char *schema, const char *table
     cdc_buf_done(&text);
 }
 
-void pgs_name_pipeline(const char *database, char ret[42])
+void cdc_name_pipeline(const char *database, char ret[42])
 {
     size_t n = 0;
     char name[64];
@@ -206,7 +206,7 @@ void pgs_name_pipeline(const char *database, char ret[42])
     ret[n] = 0;
 }
 
-void pgs_name_url(struct cdc_buf *buf, const char *part)
+void cdc_name_url(struct cdc_buf *buf, const char *part)
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";

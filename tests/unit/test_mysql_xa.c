@@ -1,0 +1,324 @@
+/*
+ * test_mysql_xa.c - prepared transactions that are read again by a second dump, which here is a
+ * recorded binlog (tests/data/mysql): from file and offset, and by GTID as another server gives it.
+ * What is kept in memory is in test_mysql_apply.c.
+ */
+#define mys_dump_open    fake_dump_open
+#define mys_dump_next    fake_dump_next
+#define mys_dump_close   fake_dump_close
+#define mys_gap_all      fake_gap_all
+#define mys_xa_keep      t_xa_keep
+#define mys_xa_prepared  t_xa_prepared
+#define mys_xa_commit    t_xa_commit
+#define mys_xa_one_phase t_xa_one_phase
+#define mys_xa_rollback  t_xa_rollback
+#define mys_xa_reading   t_xa_reading
+#define mys_xa_more      t_xa_more
+#define mys_xa_done      t_xa_done
+#include "rows.h"
+
+#include "mysql_kit.h"
+#include "mysql_rig.h"
+
+#include "../../connectors/mysql/xa.c"
+
+#define RULES "capture:\n  - tables: g.*\n"
+
+/* The server: its log, and how it answers. */
+static struct server {
+    uint8_t *bytes;
+    size_t len, at;
+    bool by_gtid, head, again, sending;
+    struct mys_gtids have;
+    size_t end; /* of its log */
+    uint8_t *exact;
+    unsigned opened, closed, gaps;
+    struct mys_format fmt;
+} server;
+
+int fake_dump_open(const struct mys_server *srv, const struct mys_facts *facts,
+                   const struct mys_dump_start *start, struct mys_dump **ret, struct cdc_error *err)
+{
+    (void)srv, (void)err;
+    assert_true(start->once);
+    server.by_gtid = start->gtids != NULL;
+    server.at = start->gtids ? 4 : start->pos;
+    server.head = true;
+    server.sending = !start->gtids;
+    server.fmt = (struct mys_format){.mariadb = facts->mariadb};
+    mys_gtids_done(&server.have);
+    if (start->gtids)
+        assert_int_equal(mys_gtids_copy(start->gtids, &server.have), CDC_OK);
+    server.opened++;
+    *ret = (struct mys_dump *)&server;
+    return CDC_OK;
+}
+
+void fake_dump_close(struct mys_dump *dump)
+{
+    server.closed += dump != NULL;
+    free(server.exact);
+    server.exact = NULL;
+}
+
+int fake_gap_all(struct mys_source *src, struct cdc_batch *batch, const char *db, const char *why,
+                 struct cdc_error *err)
+{
+    (void)src, (void)batch, (void)err;
+    assert_true(!db && why);
+    server.gaps++;
+    return CDC_OK;
+}
+
+/* The event at server.at, or the format description first; every second time there is none yet. */
+int fake_dump_next(struct mys_dump *dump, int64_t deadline_us, struct cdc_slice *ret,
+                   struct cdc_error *err)
+{
+    struct mys_event ev;
+    (void)dump, (void)deadline_us;
+    server.again = !server.again;
+    if (server.again)
+        return CDC_AGAIN;
+    for (;;) {
+        size_t at = server.head ? 4 : server.at;
+        if (at >= server.end)
+            return CDC_END;
+        size_t n = kit_event_len(server.bytes + at);
+        free(server.exact);
+        server.exact = malloc(n);
+        assert_non_null(server.exact);
+        memcpy(server.exact, server.bytes + at, n);
+        *ret = cdc_slice_of(server.exact, n);
+        kit_ok(mys_decode_head(&server.fmt, *ret, &ev, err), err);
+        kit_ok(mys_decode(&server.fmt, &ev, err), err);
+        if (ev.kind == MYS_FORMAT)
+            server.fmt = ev.format;
+        server.at += server.head && server.at != 4 ? 0 : n;
+        if (ev.kind == MYS_GTID && server.by_gtid)
+            server.sending = !mys_gtids_contain(&server.have, &ev.gtid.id);
+        if (server.head || server.sending) {
+            server.head = false;
+            return CDC_OK;
+        }
+    }
+}
+
+/* ---- */
+
+static const struct row {
+    const char *name, *file, *xid;
+    bool by_gtid, one_phase;
+    const char *expect;
+} rows[] = {
+    {"by file, MySQL", "transactions.mysql.bin", "gb", false, false, "c g.t 1 3,xa last\n"},
+    {"by file, MariaDB", "transactions.mariadb.bin", "gb", false, false, "c g.t 1 3,xa last\n"},
+    {"by GTID, MySQL", "transactions.mysql.bin", "gb", true, false, "c g.t 1 3,xa last\n"},
+    {"by GTID, MariaDB", "transactions.mariadb.bin", "gb", true, false, "c g.t 1 3,xa last\n"},
+    {"in one phase", "transactions.mysql.bin", "one", false, true, "c g.t 1 4,xa last\n"},
+};
+
+/* Everything up to where that xid is prepared. Returns whether it is there. */
+static bool play_to(struct rig *rig, const char *xid)
+{
+    struct mys_event ev;
+    for (size_t at = 4; at < server.len;) {
+        size_t n = kit_event_len(server.bytes + at);
+        uint8_t *exact = malloc(n);
+        assert_non_null(exact);
+        memcpy(exact, server.bytes + at, n);
+        struct cdc_slice bytes = cdc_slice_of(exact, n);
+        kit_ok(mys_decode_head(&rig->src.fmt, bytes, &ev, &rig->err), &rig->err);
+        kit_ok(mys_decode(&rig->src.fmt, &ev, &rig->err), &rig->err);
+        bool found = ev.kind == MYS_XA_PREPARE && memcmp(ev.xa.xid.data, xid, strlen(xid)) == 0;
+        if (!found || !ev.xa.one_phase)
+            kit_ok(rig_event(rig, bytes), &rig->err);
+        free(exact);
+        at += n;
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+static void open_rig(struct rig *rig, const struct row *row)
+{
+    memset(&server, 0, sizeof server);
+    server.bytes = kit_file(row->file, &server.len);
+    server.end = server.len;
+    rig_open(rig, RULES, strstr(row->file, "mariadb") != NULL);
+    rig->src.facts.checksum = true;
+    rig->src.fmt.checksum = false;
+    assert_true(play_to(rig, row->xid));
+    rig_poll(rig);
+    cdc_buf_reset(&rig->out);
+}
+
+static void close_rig(struct rig *rig)
+{
+    t_xa_done(&rig->src);
+    assert_int_equal(server.opened, server.closed);
+    mys_gtids_done(&server.have);
+    free(server.bytes);
+    rig_close(rig);
+}
+
+static struct mys_xid xid_of(const char *name)
+{
+    struct mys_xid xid = {.format = 7, .gtrid_len = 1, .bqual_len = 1};
+    memcpy(xid.data, name, 2);
+    return xid;
+}
+
+/* XA COMMIT comes in a new session, which has the position alone. */
+static int begin_commit(struct rig *rig, const struct row *row)
+{
+    struct mys_source *src = &rig->src;
+    struct mys_xid xid = xid_of(row->xid);
+    if (row->one_phase) {
+        static uint8_t big[MYS_HEADER + KEEP_ONE];
+        struct mys_event ev = {.body = cdc_slice_of(big + MYS_HEADER, KEEP_ONE)};
+        assert_true(src->tx.prepares);
+        mys_xa_done(src);
+        assert_int_equal(mys_xa_keep(src, &ev, &rig->err), CDC_OK); /* too large to be kept */
+        assert_int_equal(mys_xa_keep(src, &ev, &rig->err), CDC_OK);
+        assert_int_equal(src->xa->bytes, 0);
+        return mys_xa_one_phase(src, &rig->err);
+    }
+    mys_xa_done(src);
+    assert_non_null(src->head.prepared);
+    if (row->by_gtid)
+        src->head.prepared->at.file[0] = 0;
+    src->tx = (struct mys_tx){.open = true, .stands_alone = true};
+    strcpy(src->tx.at.file, "bin.000009");
+    strcpy(src->tx.at.id, "9");
+    return mys_xa_commit(src, rig->batch, &xid, &rig->err);
+}
+
+static int go_on(struct rig *rig, unsigned *ret_waits)
+{
+    int rc;
+    while ((rc = mys_xa_more(&rig->src, rig->batch, 0, &rig->err)) > 0) {
+        if (rc == CDC_FULL)
+            rig_poll(rig);
+        *ret_waits += rc == CDC_AGAIN;
+        assert_in_range(*ret_waits, 0, 1000);
+    }
+    return rc;
+}
+
+static void test_read(void **state)
+{
+    const struct row *row = *state;
+    struct rig rig;
+    unsigned waits = 0;
+    open_rig(&rig, row);
+    assert_int_equal(begin_commit(&rig, row), CDC_OK);
+    assert_true(mys_xa_reading(&rig.src));
+    assert_int_equal(server.by_gtid, row->by_gtid);
+    kit_ok(go_on(&rig, &waits), &rig.err);
+    rig_show(&rig);
+    const char *out = cdc_buf_cstr(&rig.out);
+    assert_non_null(out);
+    assert_string_equal(strchr(out, '\n') + 1, row->expect); /* behind the [id] */
+    assert_in_range(waits, 2, 1000);
+    assert_false(mys_xa_reading(&rig.src) || rig.src.tx.open);
+    assert_null(rig.src.head.prepared);
+    assert_null(rig.src.xa->kept);
+    close_rig(&rig);
+}
+
+/* The log is not what it was. */
+static void test_gone(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t moved; /* where the transaction is not */
+        size_t end;
+        const char *message;
+    } cases[] = {{0, 4, "are not in the server's log any more"},
+                 {0, 1, "are not in the server's log any more"},
+                 {1, 0, "are not there: this is another server"}};
+    for (size_t i = 0; i < CM_COUNT(cases); i++) {
+        struct rig rig;
+        unsigned waits = 0;
+        open_rig(&rig, &rows[0]);
+        size_t pos = rig.src.head.prepared->at.pos;
+        if (cases[i].end == 4)
+            server.end = 4;
+        else if (cases[i].end)
+            server.end = pos + 200; /* within the transaction */
+        if (cases[i].moved)
+            strcpy(rig.src.head.prepared->at.id, "other:1");
+        assert_int_equal(begin_commit(&rig, &rows[0]), CDC_OK);
+        assert_int_equal(go_on(&rig, &waits), CDC_FAIL);
+        assert_int_equal(rig.err.action, CDC_OPERATOR);
+        if (!strstr(rig.err.message, cases[i].message))
+            fail_msg("%s", rig.err.message);
+        assert_non_null(rig.src.head.prepared); /* still */
+        close_rig(&rig);
+    }
+}
+
+/* Prepared before we began. */
+static void test_unknown(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct mys_xid xid = xid_of("zz");
+    open_rig(&rig, &rows[0]);
+    mys_xa_done(&rig.src);
+    rig.src.tx = (struct mys_tx){.open = true, .stands_alone = true};
+    assert_int_equal(mys_xa_commit(&rig.src, rig.batch, &xid, &rig.err), CDC_OK);
+    assert_int_equal(mys_xa_commit(&rig.src, rig.batch, NULL, &rig.err), CDC_OK);
+    assert_int_equal(server.gaps, 2);
+    assert_false(mys_xa_reading(&rig.src));
+    close_rig(&rig);
+}
+
+/* Which GTIDs a dump by GTID says that we have: all but that one, of MariaDB's domain those before.
+ */
+static void test_without(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *have, *gtid, *without;
+    } sets[] = {
+        {"00000000-0000-0000-0000-000000000001:1-9", "00000000-0000-0000-0000-000000000001:5",
+         "00000000-0000-0000-0000-000000000001:1-4:6-9"},
+        {"00000000-0000-0000-0000-000000000001:1-9", "00000000-0000-0000-0000-000000000001:1",
+         "00000000-0000-0000-0000-000000000001:2-9"},
+        {"00000000-0000-0000-0000-000000000001:1-9:x:3", "00000000-0000-0000-0000-000000000001:x:3",
+         "00000000-0000-0000-0000-000000000001:1-9"},
+        {"00000000-0000-0000-0000-000000000001:5", "00000000-0000-0000-0000-000000000001:5", ""},
+        {"0-1-9,3-1-7", "0-2-5", "0-2-4,3-1-7"},
+        {"0-1-9,3-1-7", "3-1-1", "0-1-9"},
+    };
+    for (size_t i = 0; i < CM_COUNT(sets); i++) {
+        struct mys_gtids have = {0}, without = {0};
+        struct mys_gtid gtid;
+        struct cdc_buf out = CDC_BUF(4096);
+        bool mariadb = !strchr(sets[i].have, ':');
+        assert_int_equal(mys_gtids_parse(mariadb, cdc_slice_str(sets[i].have), &have, NULL),
+                         CDC_OK);
+        assert_int_equal(mys_gtid_parse(cdc_slice_str(sets[i].gtid), &gtid), CDC_OK);
+        without.mariadb = mariadb;
+        int rc = mariadb ? list_before(&have.list, &gtid, &without.list)
+                         : set_without(&have.set, &gtid, &without.set);
+        assert_int_equal(rc, CDC_OK);
+        mys_gtids_print(&without, &out);
+        assert_string_equal(cdc_buf_cstr(&out), sets[i].without);
+        cdc_buf_done(&out);
+        mys_gtids_done(&have);
+        mys_gtids_done(&without);
+    }
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[CM_COUNT(rows) + 3], *end = tests;
+    end = CM_ROWS(end, test_read, rows);
+    *end++ = (struct CMUnitTest)cmocka_unit_test(test_gone);
+    *end++ = (struct CMUnitTest)cmocka_unit_test(test_unknown);
+    *end++ = (struct CMUnitTest)cmocka_unit_test(test_without);
+    return _cmocka_run_group_tests("mysql_xa", tests, (size_t)(end - tests), NULL, NULL);
+}

@@ -5,20 +5,26 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-static enum cdc_log_level threshold = CDC_LOG_INFO;
-static bool as_json;
+static atomic_int threshold = CDC_LOG_INFO;
+static atomic_bool as_json;
 static char instance_name[64];
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
+void cdc_log_change(enum cdc_log_level level, bool json)
+{
+    atomic_store(&threshold, (int)level);
+    atomic_store(&as_json, json);
+}
+
 void cdc_log_setup(enum cdc_log_level level, bool json, const char *instance)
 {
-    threshold = level;
-    as_json = json;
+    cdc_log_change(level, json);
     snprintf(instance_name, sizeof instance_name, "%s", instance ? instance : "");
 }
 
@@ -69,7 +75,7 @@ static void write_line(enum cdc_log_level level, char *message)
 
 void cdc_log(enum cdc_log_level level, const char *fmt, ...)
 {
-    if (level > threshold)
+    if ((int)level > atomic_load(&threshold))
         return;
     char message[1800];
     va_list args;

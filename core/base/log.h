@@ -10,6 +10,8 @@
 
 /* instance: the pipeline's name, in every line; copied. */
 void cdc_log_setup(enum cdc_log_level level, bool json, const char *instance);
+/* Any time, any thread: from here on another level and form. */
+void cdc_log_change(enum cdc_log_level level, bool json);
 
 /* The one way an error is logged: level, message, where. */
 void cdc_log_error(enum cdc_log_level level, const struct cdc_error *err, const char *then);

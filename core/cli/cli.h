@@ -83,6 +83,17 @@ CDC_CHECK int cdc_init_propose(const struct cdc_source_ops *const *sources, cons
 /* Writes a new file; one that exists is left alone (CDC_CONFIG), a failed one taken away. */
 CDC_CHECK int cdc_init_write(const char *path, struct cdc_slice text, struct cdc_error *err);
 
+/* reload.c: as `reload` of cdc_pipeline_options. */
+struct cdc_settings;
+CDC_CHECK int cdc_cli_reload(const struct cdc_settings *before, struct cdc_settings **ret,
+                             struct cdc_error *err);
+
+/*
+ * run.c: from here on the signals that the pipeline waits for wait for it, also those that come
+ * before it does; or not any more.
+ */
+void cdc_hold_signals(bool hold);
+
 /* Prints the error once, to standard error, and says the exit code. */
 int cdc_cli_exit(const struct cdc_error *err);
 /* The exit code alone, for an error that was logged already. */

@@ -61,11 +61,14 @@ static int dispatch(int argc, char **argv)
         cdc_help_command(stdout, cmd);
         return CDC_EXIT_OK;
     }
+    if (cmd->run != cdc_cmd_run)
+        cdc_hold_signals(false);
     return cmd->run(argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)
 {
+    cdc_hold_signals(true);
     cdc_crash_init();
     return written(dispatch(argc, argv));
 }

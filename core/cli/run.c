@@ -11,7 +11,8 @@
 static int run_pipeline(const struct cdc_settings *set, const struct cdc_args *args)
 {
     struct cdc_error err = {0};
-    struct cdc_pipeline_options opt = {.until_caught_up = cdc_arg(args, "--until-caught-up")};
+    struct cdc_pipeline_options opt = {.until_caught_up = cdc_arg(args, "--until-caught-up"),
+                                       .reload = cdc_cli_reload};
     cdc_log_setup(set->log_level, set->log_json, set->config.name);
     cdc_log(CDC_LOG_INFO, "sidestream %s starts: %s to %s, configuration %s", CDC_VERSION,
             set->source->name, set->sink->name, set->config.path);
@@ -21,19 +22,18 @@ static int run_pipeline(const struct cdc_settings *set, const struct cdc_args *a
     return cdc_cli_code(&err);
 }
 
-/* From here on a signal waits for the pipeline, which ends in good order: also one at the start. */
-static void hold_signals(void)
+void cdc_hold_signals(bool hold)
 {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
 }
 
 int cdc_cmd_run(int argc, char **argv)
 {
-    hold_signals();
     struct cdc_error err = {0};
     struct cdc_args args;
     struct cdc_settings *set;

@@ -281,6 +281,8 @@ static int read_top(const struct cdc_doc *doc, const struct cdc_node *root,
     set->config.name = cdc_get_string(top, "name");
     set->config.memory = cdc_get_int(top, "memory");
     set->snapshot = cdc_get_section(top, "snapshot");
+    if (cdc_get_choice(set->snapshot, "mode") != CDC_COPY_RANGED)
+        set->config.copy_threads = (unsigned)cdc_get_int(set->snapshot, "threads");
     set->registry = cdc_get_section(top, "registry");
     set->http = cdc_given(top, "http") ? cdc_get_section(top, "http") : NULL;
     set->replica = cdc_get_section(top, "replica");
@@ -305,9 +307,56 @@ int cdc_settings_parse(struct cdc_slice yaml, const char *path, struct cdc_setti
         return CDC_FAIL;
     }
     set->arena = arena;
+    set->root = root;
     set->config.path = doc.path;
     *ret = set;
     return CDC_OK;
+}
+
+static const struct cdc_node *value_of(const struct cdc_node *map, const char *key)
+{
+    const struct cdc_entry *entry =
+        map && map->kind == CDC_NODE_MAP ? cdc_node_entry(map, key) : NULL;
+    return entry ? entry->value : NULL;
+}
+
+/* Wherever it stands in the file; mappings in any order. */
+static bool same_node(const struct cdc_node *a, const struct cdc_node *b)
+{
+    if (!a || !b)
+        return a == b;
+    if (a->kind != b->kind || a->n != b->n)
+        return false;
+    if (a->kind == CDC_NODE_SCALAR)
+        return a->empty == b->empty && strcmp(a->text, b->text) == 0;
+    for (size_t i = 0; i < a->n; i++) {
+        const struct cdc_node *other =
+            a->kind == CDC_NODE_MAP ? value_of(b, a->entries[i].key) : b->entries[i].value;
+        if (!same_node(a->entries[i].value, other))
+            return false;
+    }
+    return true;
+}
+
+/* The first key of a mapping that is not the same in another; NULL: none. */
+static const char *other_key(const struct cdc_node *a, const struct cdc_node *b)
+{
+    for (size_t i = 0; a && a->kind == CDC_NODE_MAP && i < a->n; i++)
+        if (!same_node(a->entries[i].value, value_of(b, a->entries[i].key)))
+            return a->entries[i].key;
+    return NULL;
+}
+
+const char *cdc_settings_changed(const struct cdc_settings *before, const struct cdc_settings *now,
+                                 const char *key)
+{
+    const struct cdc_node *a = value_of(before->root, key), *b = value_of(now->root, key);
+    if (same_node(a, b))
+        return NULL;
+    const char *option = other_key(b, a);
+    option = option ? option : other_key(a, b);
+    const char *name = option ? cdc_arena_printf(now->arena, "%s.%s", key, option) : NULL;
+    return name ? name : key;
 }
 
 /* 0, or an errno; EFBIG: the file is larger than the buffer may grow. */

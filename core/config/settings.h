@@ -37,7 +37,8 @@ struct cdc_settings {
     const struct cdc_section *replica;  /* path (string, NULL if not given); never NULL */
     enum cdc_log_level log_level;
     bool log_json;
-    struct cdc_arena *arena; /* holds all of this */
+    const struct cdc_node *root; /* the file as it was written, for cdc_settings_changed */
+    struct cdc_arena *arena;     /* holds all of this */
 };
 
 CDC_CHECK int cdc_settings_load(const char *path, struct cdc_settings **ret, struct cdc_error *err);
@@ -45,6 +46,13 @@ CDC_CHECK int cdc_settings_load(const char *path, struct cdc_settings **ret, str
 CDC_CHECK int cdc_settings_parse(struct cdc_slice yaml, const char *path, struct cdc_settings **ret,
                                  struct cdc_error *err);
 void cdc_settings_free(struct cdc_settings *set); /* NULL is fine */
+
+/*
+ * Is something else written under a key at the top of the file? NULL: no; what was left out and
+ * what was written as its default are two things. Else what differs: "memory", "source.url".
+ */
+const char *cdc_settings_changed(const struct cdc_settings *before, const struct cdc_settings *now,
+                                 const char *key);
 
 /* The tables themselves, for help and documentation. */
 const struct cdc_option *cdc_settings_options(void);        /* top of the file */

@@ -11,7 +11,6 @@
 #include "pipeline/session.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 
 #include "cdc/clock.h"
 #include "cdc/log.h"
@@ -37,26 +36,18 @@ static bool is_paused(const struct cdc_outlet *out, const char *table)
     return false;
 }
 
-static int put_without_gap(struct cdc_outlet *out, const char *key, json_t *state)
-{
-    json_object_del(state, "gap");
-    char *text = json_dumps(state, JSON_COMPACT);
-    int rc = text ? cdc_map_put(&out->pending, cdc_slice_str(key), cdc_slice_str(text)) : CDC_FAIL;
-    free(text);
-    return rc;
-}
-
 static int close_gap(struct cdc_outlet *out, const char *table, const json_t *copy)
 {
     struct cdc_buf buf = CDC_BUF(4096);
     cdc_buf_printf(&buf, "table/%s", table);
     const char *key = cdc_buf_cstr(&buf);
-    json_t *state = key ? json_of(cdc_outlet_key(out, key)) : NULL;
+    json_t *state = key ? cdc_state_now(out, key, NULL) : NULL;
     const json_t *gap = json_object_get(state, "gap");
     json_int_t until = json_integer_value(json_object_get(gap, "until"));
     int rc = key ? CDC_OK : CDC_FAIL;
     if (gap && json_integer_value(json_object_get(copy, "generation")) >= until) {
-        rc = put_without_gap(out, key, state);
+        json_object_del(state, "gap");
+        rc = cdc_state_put(out, key, state);
         cdc_log(CDC_LOG_INFO, "table %s: its new copy closes the gap", table);
     }
     json_decref(state);

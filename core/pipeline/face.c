@@ -111,7 +111,7 @@ static void add_copy(void *arg, const struct cdc_copy_view *from)
 static int make_view(struct cdc_face *face)
 {
     struct cdc_run *run = face->run;
-    const struct cdc_settings *set = run->set;
+    const struct cdc_settings *set = run->first; /* what stands here never changes */
     struct cdc_face_view *view = &face->view;
     struct cdc_queue_look queue;
     cdc_metrics_view_done(&view->met);

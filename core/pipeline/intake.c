@@ -2,7 +2,8 @@
  * intake.c - the source's side of a session: poll, push, acknowledge, and keep the connection
  * served while the queue is full.
  *
- * It ends when told to stop, when everything is caught up (and that was asked for), when the source
+ * It ends when told to stop, when the configuration was read again (at a cut, however long that
+ * takes), when everything is caught up (and that was asked for), when the source
  * has an end, or when either side fails. Ending in good order means: no more reading, but serving
  * the connection until the sink thread has committed what is complete and the source knows it. A
  * source that failed by CDC_RETRY still lets the sink commit what came in complete: otherwise a
@@ -82,7 +83,7 @@ static bool enough(struct cdc_run *run, struct intake *in)
     if (sink_done(run))
         return true;
     if (!atomic_load(&run->stop))
-        return false;
+        return in->at_cut && atomic_load(&run->renew);
     int64_t now = cdc_mono_us();
     if (in->stop_seen_us == 0)
         in->stop_seen_us = now;

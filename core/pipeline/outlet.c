@@ -155,6 +155,8 @@ static int take(struct cdc_outlet *out, struct cdc_batch *batch, struct cdc_erro
     cdc_metrics_taken(run->metrics, batch);
     cdc_paused_drop(&out->paused, batch, false);
     cdc_copied_drop(out, batch);
+    if (cdc_gaps_take(out, batch, err) < 0)
+        return CDC_FAIL;
     if (cdc_resolve(out, batch, err) < 0)
         return CDC_FAIL;
     if (batch->n > 0) {

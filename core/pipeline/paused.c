@@ -96,8 +96,7 @@ struct cdc_slice cdc_outlet_key(const struct cdc_outlet *out, const char *key)
     return value.p ? value : cdc_map_get(&out->run->checkpoint, key);
 }
 
-/* The state as it is now, or a new one of `tab`; NULL: there is none (or no memory). */
-static json_t *state_now(const struct cdc_outlet *out, const char *key, const struct cdc_table *tab)
+json_t *cdc_state_now(const struct cdc_outlet *out, const char *key, const struct cdc_table *tab)
 {
     struct cdc_buf made = CDC_BUF(STATE_MAX);
     struct cdc_slice text = cdc_outlet_key(out, key);
@@ -108,16 +107,7 @@ static json_t *state_now(const struct cdc_outlet *out, const char *key, const st
     return state;
 }
 
-/* The position behind the last batch, as the JSON string that it is. */
-static json_t *position_now(const struct cdc_outlet *out)
-{
-    struct cdc_slice text = cdc_outlet_key(out, "position");
-    json_t *position =
-        text.p ? json_loadb((const char *)text.p, text.len, JSON_DECODE_ANY, NULL) : NULL;
-    return position ? position : json_string("");
-}
-
-static int put(struct cdc_outlet *out, const char *key, const json_t *state)
+int cdc_state_put(struct cdc_outlet *out, const char *key, const json_t *state)
 {
     char *text = json_dumps(state, JSON_COMPACT);
     int rc = text ? cdc_map_put(&out->pending, cdc_slice_str(key), cdc_slice_str(text)) : CDC_FAIL;
@@ -131,19 +121,17 @@ static int put_paused(struct cdc_outlet *out, const char *key, json_t *state, co
     int rc = json_object_set_new(state, "state", json_string("paused"));
     if (rc == 0)
         rc = json_object_set_new(state, "why", json_string(why));
-    if (rc == 0 && !json_object_get(state, "gap"))
-        rc = json_object_set_new(state, "gap", json_pack("{s:o}", "from", position_now(out)));
-    if (rc == 0) /* only a copy that begins behind the pause mends it */
-        rc = json_object_set_new(json_object_get(state, "gap"), "until",
-                                 json_integer((json_int_t)until));
-    return rc == 0 ? put(out, key, state) : CDC_FAIL;
+    if (rc == 0 && cdc_gap_set(out, state, until) < 0)
+        rc = -1;
+    return rc == 0 ? cdc_state_put(out, key, state) : CDC_FAIL;
 }
 
 static int put_resumed(struct cdc_outlet *out, const char *key, json_t *state)
 {
     json_object_del(state, "why");
-    return json_object_set_new(state, "state", json_string("streaming")) == 0 ? put(out, key, state)
-                                                                              : CDC_FAIL;
+    return json_object_set_new(state, "state", json_string("streaming")) == 0
+               ? cdc_state_put(out, key, state)
+               : CDC_FAIL;
 }
 
 /* "table/<table>" in a buffer the caller ends; NULL: no memory. */
@@ -153,6 +141,17 @@ static const char *key_of(struct cdc_buf *buf, const char *table)
     return cdc_buf_cstr(buf);
 }
 
+/* A rule takes it, and as far as is known there is such a table: no row of it has come yet. */
+static bool is_captured(const struct cdc_outlet *out, const char *table)
+{
+    const struct cdc_run *run = out->run;
+    const char *dot = strchr(table, '.');
+    char *schema = dot ? strndup(table, (size_t)(dot - table)) : NULL;
+    bool taken = schema && cdc_capture_match(run->set->config.capture, schema, dot + 1);
+    free(schema);
+    return taken && cdc_copier_may_have(run->copier, table);
+}
+
 int cdc_pause(struct cdc_outlet *out, const char *table, const struct cdc_table *tab,
               const char *why, struct cdc_error *err)
 {
@@ -160,7 +159,9 @@ int cdc_pause(struct cdc_outlet *out, const char *table, const struct cdc_table 
         return CDC_AGAIN;
     struct cdc_buf buf = CDC_BUF(4096);
     const char *key = key_of(&buf, table);
-    json_t *state = key ? state_now(out, key, tab) : NULL;
+    json_t *state = key ? cdc_state_now(out, key, tab) : NULL;
+    if (!state && is_captured(out, table))
+        state = json_pack("{s:i,s:i,s:[]}", "version", 1, "generation", 0, "columns");
     int rc = state ? put_paused(out, key, state, why) : CDC_END;
     if (rc == CDC_OK)
         rc = add(&out->paused, table);
@@ -181,7 +182,7 @@ int cdc_resume(struct cdc_outlet *out, const char *table, struct cdc_error *err)
         return CDC_END;
     struct cdc_buf buf = CDC_BUF(4096);
     const char *key = key_of(&buf, table);
-    json_t *state = key ? state_now(out, key, NULL) : NULL;
+    json_t *state = key ? cdc_state_now(out, key, NULL) : NULL;
     int rc = state ? put_resumed(out, key, state) : CDC_FAIL;
     json_decref(state);
     cdc_buf_done(&buf);

@@ -32,7 +32,7 @@ bool cdc_paused_has(const struct cdc_paused *paused, const char *schema, const c
 /*
  * Pauses `table` ("schema.name"). `tab` is a version of it, for a table that the checkpoint does
  * not know yet, or NULL. CDC_AGAIN: it is paused already. CDC_END: no such table has ever been
- * captured. The state goes into the pending delta: the caller sees to a commit.
+ * captured, and none is to be. The state goes into the pending delta: the caller sees to a commit.
  */
 CDC_CHECK int cdc_pause(struct cdc_outlet *out, const char *table, const struct cdc_table *tab,
                         const char *why, struct cdc_error *err);

@@ -143,7 +143,7 @@ static void back_off(struct cdc_run *run, int64_t us)
     int64_t until = cdc_mono_us() + us;
     struct timespec ts = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
     pthread_mutex_lock(&run->lock);
-    while (!atomic_load(&run->stop))
+    while (!atomic_load(&run->stop) && !atomic_load(&run->renew))
         if (pthread_cond_timedwait(&run->changed, &run->lock, &ts) != 0)
             break;
     pthread_mutex_unlock(&run->lock);
@@ -177,17 +177,29 @@ static int judge(struct cdc_run *run, struct patience *pat, struct cdc_error *er
     return CDC_AGAIN;
 }
 
+/*
+ * Caught up, and then rows were copied that may be newer than the place where the stream was left:
+ * one more session catches up with them, so that what is there at the end is of one moment.
+ */
+static bool is_ahead(struct cdc_run *run)
+{
+    return run->opt->until_caught_up && cdc_copier_ahead(run->copier);
+}
+
 static int run_sessions(struct cdc_run *run, struct cdc_error *err)
 {
     struct patience pat = {.min_us = run->opt->backoff_min_us ? run->opt->backoff_min_us
                                                               : BACKOFF_MIN_US};
     pat.wait_us = pat.min_us;
     for (;;) {
-        int rc = session(run, err);
-        if (rc >= 0)
+        int rc = cdc_renew_take(run, err);
+        if (rc == CDC_OK)
+            rc = session(run, err);
+        if (rc >= 0 && !atomic_load(&run->renew) && !is_ahead(run))
             return CDC_OK;
-        rc = judge(run, &pat, err);
-        if (rc != CDC_AGAIN)
+        if (rc < 0)
+            rc = judge(run, &pat, err);
+        if (rc < 0)
             return rc;
         if (atomic_load(&run->stop))
             return CDC_OK;
@@ -209,6 +221,15 @@ static void *engine_main(void *arg)
     return NULL;
 }
 
+/* A sink that stands still is not to wait for ever. */
+static void wake_sink(struct cdc_run *run)
+{
+    pthread_mutex_lock(&run->lock); /* it may be opened anew */
+    if (run->sink->ops->wake)
+        run->sink->ops->wake(run->sink);
+    pthread_mutex_unlock(&run->lock);
+}
+
 static void ask_to_stop(struct cdc_run *run)
 {
     pthread_mutex_lock(&run->lock);
@@ -222,16 +243,15 @@ static void ask_to_stop(struct cdc_run *run)
 static void wait_for_end(struct cdc_run *run, const sigset_t *signals)
 {
     const struct timespec grace = {.tv_sec = GRACE_S};
-    const struct cdc_sink_ops *sink = run->set->sink;
     for (int sig, asked = 0;
          (sig = sigtimedwait(signals, NULL, asked ? &grace : NULL)) != SIGUSR1;) {
         if (sig < 0) { /* the time is up (or EINTR) */
-            if (asked && errno == EAGAIN && sink->wake)
-                sink->wake(run->sink);
+            if (asked && errno == EAGAIN)
+                wake_sink(run);
             continue;
         }
         if (sig == SIGHUP) {
-            cdc_copier_refresh(run->copier);
+            cdc_renew_read(run);
             continue;
         }
         if (asked++) {
@@ -349,12 +369,13 @@ static void tear_down(struct cdc_run *run)
     cdc_pool_free(run->pool);
     cdc_map_done(&run->checkpoint);
     cdc_buf_done(&run->ack);
+    cdc_renew_free(run);
 }
 
 int cdc_pipeline_run(const struct cdc_settings *set, const struct cdc_pipeline_options *opt,
                      struct cdc_pipeline_stats *ret_stats, struct cdc_error *err)
 {
-    struct cdc_run run = {.set = set, .opt = opt};
+    struct cdc_run run = {.set = set, .first = set, .opt = opt};
     signal(SIGPIPE, SIG_IGN);
     int rc = set_up(&run, err);
     if (rc == CDC_OK)

@@ -12,7 +12,10 @@
  *
  * Signals: the first SIGTERM or SIGINT stops reading, lets the open transaction end (10 s at most),
  * commits what is complete, acknowledges it and returns CDC_OK; the second ends the process at
- * once. Call it once, from the main thread, before other threads exist.
+ * once. SIGHUP has the configuration read again, if there is somebody who reads it (`reload`): the
+ * session then ends at the next place for a commit, in good order, and the next one begins with the
+ * new settings. Call it once, from the main thread, before other threads exist, with these three
+ * signals blocked: one that comes before it waits is not lost.
  */
 #ifndef CDC_PIPELINE_H
 #define CDC_PIPELINE_H
@@ -23,6 +26,12 @@ struct cdc_pipeline_options {
     bool until_caught_up; /* end when all that was committed at the start is durable in the sink */
     int64_t backoff_min_us; /* 0: 100 ms; tests make it shorter */
     int max_failures;       /* give up after so many CDC_RETRY failures in a row; 0: never */
+    /*
+     * The configuration as it is now, in place of `now`; *ret is the pipeline's to free. CDC_AGAIN:
+     * nothing that a session has to begin for. CDC_FAIL: refused; `now` stays. On the main thread.
+     * NULL: cannot.
+     */
+    int (*reload)(const struct cdc_settings *now, struct cdc_settings **ret, struct cdc_error *err);
 };
 
 /* What happened, for the closing log line, tests and benchmarks. May be NULL. */

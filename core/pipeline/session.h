@@ -2,10 +2,11 @@
  * session.h - what the files of core/pipeline share: one struct per run, one per session.
  *
  *   pipeline.c  the run: sessions, back-off, signals, threads
+ *   renew.c     the configuration read again
  *   intake.c    the source's side of a session: poll, push, acknowledge
  *   outlet.c    the sink's side: resolve, write, decide when to commit, commit
  *   resolve.c   a table's schema, id, state and plan
- *   gaps.c      tables that are not captured any more
+ *   gaps.c      tables of which changes are missing
  *   paused.c    tables whose rows are dropped
  *   mail.c      commands to a running pipeline
  *   look.c      looks at the source's log now and then
@@ -34,7 +35,7 @@
 #include "snapshot/copier.h"
 
 struct cdc_run {
-    const struct cdc_settings *set;
+    const struct cdc_settings *set; /* the engine's, which changes it between two sessions */
     const struct cdc_pipeline_options *opt;
     struct cdc_pool *pool;
     struct cdc_queue *queue;
@@ -58,6 +59,7 @@ struct cdc_run {
     } look;
 
     atomic_bool stop;      /* asked to end */
+    atomic_bool renew;     /* the session is to end for others with new settings */
     atomic_bool sink_done; /* the sink thread of this session has ended */
 
     pthread_mutex_t lock;
@@ -67,7 +69,18 @@ struct cdc_run {
     bool ack_due, ack_none;      /* ack_none: committed, but there is no position yet */
     struct cdc_error sink_error; /* valid if sink_failed */
     bool sink_failed;
+    struct cdc_settings *next; /* read anew, not in effect yet; or NULL */
+
+    const struct cdc_settings *first; /* as the run began; these are the main thread's */
+    struct cdc_settings **read;       /* all that were read anew: rules outlive the sessions */
+    size_t n_read;
 };
+
+/* renew.c: main thread, at a SIGHUP. */
+void cdc_renew_read(struct cdc_run *run);
+/* Engine thread, between two sessions: new settings come into effect, if any wait. */
+CDC_CHECK int cdc_renew_take(struct cdc_run *run, struct cdc_error *err);
+void cdc_renew_free(struct cdc_run *run); /* after all else */
 
 /* look.c: on the source thread, where there is time; looks at the source's log if that is due. */
 void cdc_look(struct cdc_run *run);
@@ -114,6 +127,14 @@ CDC_CHECK int cdc_copied_take(struct cdc_outlet *out, struct cdc_batch *batch,
 void cdc_copied_drop(struct cdc_outlet *out, struct cdc_batch *batch);
 /* gaps.c: at a session's start, writes down tables that no rule takes any more. */
 CDC_CHECK int cdc_gaps_note(struct cdc_outlet *out, struct cdc_error *err);
+/* Takes the changes CDC_OP_GAP out of a batch and writes down what they say. */
+CDC_CHECK int cdc_gaps_take(struct cdc_outlet *out, struct cdc_batch *batch, struct cdc_error *err);
+/*
+ * Puts a gap into a table's state: from the position behind the last batch that was taken, until a
+ * copy of this generation or a later one. Of one that is there already the position stays. CDC_END:
+ * nothing was changed by it. CDC_FAIL: no memory.
+ */
+CDC_CHECK int cdc_gap_set(const struct cdc_outlet *out, json_t *state, uint32_t until);
 /*
  * Puts what of the state before outlives a new version of the table (its gap) into the state now,
  * and `ids`, an object of further members, or NULL. CDC_FAIL: no memory.
@@ -121,6 +142,10 @@ CDC_CHECK int cdc_gaps_note(struct cdc_outlet *out, struct cdc_error *err);
 CDC_CHECK int cdc_state_keep(struct cdc_slice before, const json_t *ids, struct cdc_buf *now);
 /* paused.c: a key as it will be once all that was taken is committed; p == NULL: not there. */
 struct cdc_slice cdc_outlet_key(const struct cdc_outlet *out, const char *key);
+/* The table's state as it will be then, or a new one of `tab`; NULL: there is none, or no memory.
+ */
+json_t *cdc_state_now(const struct cdc_outlet *out, const char *key, const struct cdc_table *tab);
+CDC_CHECK int cdc_state_put(struct cdc_outlet *out, const char *key, const json_t *state);
 /*
  * outlet.c, for resolve.c: commits what waits, if rows do and a commit may be made here. Whatever
  * comes then (a registry that does not answer, a refusal) costs nothing of what came before.

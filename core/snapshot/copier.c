@@ -87,12 +87,31 @@ int cdc_copier_new(const struct cdc_copier_options *opt, struct cdc_copier **ret
     return CDC_OK;
 }
 
+/* Under the lock, or nobody else is there. */
+static void forget_tables(struct cdc_copier *copier)
+{
+    for (size_t i = 0; i < copier->n_tables; i++)
+        copy_table_free(copier->tables[i]);
+    copier->n_tables = 0;
+}
+
+void cdc_copier_renew(struct cdc_copier *copier, const struct cdc_settings *set)
+{
+    if (!copier)
+        return;
+    copy_lock(copier);
+    copier->opt.set = set;
+    read_options(copier, set->snapshot);
+    forget_tables(copier); /* the checkpoint has them; their order may be another one now */
+    copier->sessions = 0;
+    copy_unlock(copier);
+}
+
 void cdc_copier_free(struct cdc_copier *copier)
 {
     if (!copier)
         return;
-    for (size_t i = 0; i < copier->n_tables; i++)
-        copy_table_free(copier->tables[i]);
+    forget_tables(copier);
     free(copier->tables);
     cdc_passed_done(&copier->passed);
     pthread_cond_destroy(&copier->changed);
@@ -112,7 +131,7 @@ int cdc_copier_begin(struct cdc_copier *copier, const struct cdc_map *checkpoint
     copier->fresh = !copier->positioned;
     copier->started = !copier->fresh || copier->ranged || !copy_any_rule(copier);
     copier->tell_copied = copier->fresh && copier->started;
-    copier->listed = false;
+    copier->listed = copier->ahead = false;
     atomic_store(&copier->oom, false);
     copier->refresh = true;
     copier->hold = HOLD_NONE;
@@ -185,11 +204,28 @@ static void new_incarnation(struct cdc_copier *copier, struct cdc_slice text)
             copy_table_restart(copier, copier->tables[i]);
 }
 
-void cdc_copier_pushed(struct cdc_copier *copier, const struct cdc_batch *batch)
+/* Under the lock. */
+static void take_gap(struct cdc_copier *copier, struct cdc_change *chg)
+{
+    struct cdc_buf name = CDC_BUF(4096);
+    cdc_buf_printf(&name, "%s.%s", chg->table->schema, chg->table->name);
+    const char *text = cdc_buf_cstr(&name);
+    struct copy_table *tab = text ? copy_table_get(copier, text) : NULL;
+    if (tab)
+        chg->ordinal = copy_table_gap(copier, tab);
+    else
+        copier->oom = true;
+    cdc_buf_done(&name);
+}
+
+void cdc_copier_pushed(struct cdc_copier *copier, struct cdc_batch *batch)
 {
     if (!copier)
         return;
     copy_lock(copier);
+    for (size_t i = 0; i < batch->n; i++)
+        if (batch->changes[i].op == CDC_OP_GAP)
+            take_gap(copier, &batch->changes[i]);
     if (copier->counting)
         count(copier, batch);
     if (batch->delta.n > 0) {
@@ -277,6 +313,16 @@ bool cdc_copier_idle(struct cdc_copier *copier)
     return idle;
 }
 
+bool cdc_copier_ahead(struct cdc_copier *copier)
+{
+    if (!copier)
+        return false;
+    copy_lock(copier);
+    bool ahead = copier->ahead;
+    copy_unlock(copier);
+    return ahead;
+}
+
 bool cdc_copier_wants_log(struct cdc_copier *copier)
 {
     return copier && copier->max_log > 0;
@@ -353,6 +399,17 @@ int cdc_copier_repeat(struct cdc_copier *copier, const char *table)
     copy_changed(copier);
     copy_unlock(copier);
     return rc;
+}
+
+bool cdc_copier_may_have(struct cdc_copier *copier, const char *table)
+{
+    if (!copier)
+        return true;
+    copy_lock(copier);
+    const struct copy_table *tab = copy_table_find(copier, table);
+    bool may = !copier->listed || !copy_any_rule(copier) || (tab && tab->listed);
+    copy_unlock(copier);
+    return may;
 }
 
 void cdc_copier_refresh(struct cdc_copier *copier)

@@ -39,6 +39,8 @@ struct cdc_copier_options {
 CDC_CHECK int cdc_copier_new(const struct cdc_copier_options *opt, struct cdc_copier **ret,
                              struct cdc_error *err);
 void cdc_copier_free(struct cdc_copier *copier); /* NULL is fine; here and below */
+/* Engine thread, between sessions: other settings, as at a start. */
+void cdc_copier_renew(struct cdc_copier *copier, const struct cdc_settings *set);
 
 /* Engine thread: a session's life. The source stays open from start to end. */
 CDC_CHECK int cdc_copier_begin(struct cdc_copier *copier, const struct cdc_map *checkpoint,
@@ -48,8 +50,12 @@ CDC_CHECK int cdc_copier_start(struct cdc_copier *copier, struct cdc_source *src
 void cdc_copier_stop(struct cdc_copier *copier); /* the readers are to end; does not wait */
 void cdc_copier_end(struct cdc_copier *copier);  /* waits for them */
 
-/* Source thread. Before a batch of the stream is pushed. */
-void cdc_copier_pushed(struct cdc_copier *copier, const struct cdc_batch *batch);
+/*
+ * Source thread. Before a batch of the stream is pushed. A table of which changes are missing in it
+ * (CDC_OP_GAP) is copied anew behind it, if its rule wants copies; the change's ordinal is made the
+ * least generation that mends it.
+ */
+void cdc_copier_pushed(struct cdc_copier *copier, struct cdc_batch *batch);
 /*
  * At a cut, with all that was polled pushed. CDC_AGAIN: do not poll; serve the connection, and come
  * again after cdc_copier_wait. CDC_FAIL: the session ends.
@@ -58,6 +64,8 @@ CDC_CHECK int cdc_copier_visit(struct cdc_copier *copier, struct cdc_error *err)
 void cdc_copier_wait(struct cdc_copier *copier, int64_t deadline_us);
 /* Is all copied that is to be? */
 bool cdc_copier_idle(struct cdc_copier *copier);
+/* Were rows read in this session that may contain what the stream had not given by then? */
+bool cdc_copier_ahead(struct cdc_copier *copier);
 /* Does it want to know what the source keeps of its log (cdc_source_status), and what that is. */
 bool cdc_copier_wants_log(struct cdc_copier *copier);
 void cdc_copier_log(struct cdc_copier *copier, uint64_t held_bytes);
@@ -68,7 +76,10 @@ void cdc_copier_resume(struct cdc_copier *copier, const char *table);
 /* Repeats a copy. CDC_AGAIN: under way already. CDC_END: it is paused. CDC_FAIL: no memory. */
 CDC_CHECK int cdc_copier_repeat(struct cdc_copier *copier, const char *table);
 
-/* Any thread: looks at the list of tables soon (SIGHUP). */
+/* Any thread. Does the source have this table? Also where that is not known. */
+bool cdc_copier_may_have(struct cdc_copier *copier, const char *table);
+
+/* Any thread: looks at the list of tables soon. */
 void cdc_copier_refresh(struct cdc_copier *copier);
 
 /* What is known of one table's copy, for people. */

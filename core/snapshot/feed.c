@@ -5,6 +5,9 @@
  * A table is described anew in each round, so that a version that came in between is known. Where
  * its pieces mean nothing outside this round's look, it is begun anew with it; and but for a START
  * round, which goes on until nothing is left, such a table is one piece.
+ *
+ * What is being read when the process dies is read again: a piece a reader. So a piece is no more
+ * than a small part of its table, however much `range_bytes` allows.
  */
 #include "snapshot/internal.h"
 
@@ -15,6 +18,8 @@
 
 #define BOUND_MAX ((size_t)64 << 20)
 #define TRIES     3
+#define PARTS     40 /* of a table, for each reader: 2.5 % of it are being read at any time */
+#define LEAST     ((uint64_t)1 << 20)
 #define GONE                                                                                       \
     "the source has no such table that is captured: it was dropped, renamed or taken out of the "  \
     "publication"
@@ -108,8 +113,8 @@ static struct copy_table *pick(struct cdc_copier *copier)
     for (size_t i = 0; i < copier->n_tables; i++) {
         struct copy_table *tab = copier->tables[i];
         bool seen = tab->round == copier->round.number && tab->ct.tab;
-        if (copy_table_due(tab, now_us) && cdc_copy_next(&tab->st) >= 0 &&
-            (!seen || tab->ct.divisible || tab->busy == 0))
+        if (copy_table_due(tab, now_us) && !copy_table_barred(copier, tab) &&
+            cdc_copy_next(&tab->st) >= 0 && (!seen || tab->ct.divisible || tab->busy == 0))
             return tab;
     }
     return NULL;
@@ -121,8 +126,8 @@ static void note_shape(struct cdc_copier *copier, struct copy_table *tab)
     bool known = tab->st.shape[0];
     if (cdc_copy_shape(&tab->st, tab->ct.tab)) {
         cdc_log(CDC_LOG_WARN,
-                "snapshot: table %s has other columns or is another one than when its copy began; "
-                "it is copied from the beginning",
+                "snapshot: table %s has other columns, is another one or has another `where` than "
+                "when its copy began; it is copied from the beginning",
                 tab->name);
         copy_table_restart(copier, tab);
         (void)cdc_copy_shape(&tab->st, tab->ct.tab);
@@ -183,6 +188,16 @@ static struct copy_piece *take_piece(struct cdc_copier *copier, struct copy_tabl
     return NULL;
 }
 
+/* How large a piece of the table is to be. */
+static uint64_t piece_bytes(const struct cdc_copier *copier, const struct copy_table *tab)
+{
+    uint64_t part = tab->ct.bytes / (PARTS * copier->n_workers);
+    uint64_t least = copier->range_bytes < LEAST ? copier->range_bytes : LEAST;
+    if (tab->ct.bytes == 0 || part > copier->range_bytes)
+        return copier->range_bytes;
+    return part < least ? least : part;
+}
+
 static void give(struct cdc_copier *copier, struct copy_piece *piece, bool cut)
 {
     struct copy_round *round = &copier->round;
@@ -192,7 +207,7 @@ static void give(struct cdc_copier *copier, struct copy_piece *piece, bool cut)
         round->first = piece;
     round->last = piece;
     round->n_pieces++;
-    round->bytes += cut ? copier->range_bytes : piece->ct.bytes / 4 + 1;
+    round->bytes += cut ? piece_bytes(copier, piece->tab) : piece->ct.bytes / 4 + 1;
     copy_changed(copier);
 }
 
@@ -219,7 +234,8 @@ static int find_cut(struct copy_planner *pl, struct copy_table *tab, struct cdc_
     if (!tab->ct.divisible || !next_rest(copier, tab, &rest))
         return CDC_OK;
     struct cdc_range range = {.from = cdc_slice_str(rest.from), .to = cdc_slice_str(rest.to)};
-    int rc = copier->ops->plan(copier->snap, &tab->ct, &range, copier->range_bytes, buf, &pl->err);
+    int rc =
+        copier->ops->plan(copier->snap, &tab->ct, &range, piece_bytes(copier, tab), buf, &pl->err);
     const char *cut = rc == CDC_OK ? cdc_buf_cstr(buf) : NULL;
     if (rc == CDC_OK && !cut)
         rc = cdc_fail_oom(&pl->err);

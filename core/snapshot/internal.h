@@ -27,6 +27,9 @@ struct copy_table {
     struct cdc_copy_state st;
     uint32_t epoch;   /* grows with every restart: pieces of an older one are void */
     bool paused, gap; /* gap: changes are missing, a new copy is due */
+    uint32_t until;   /* as loaded: the least generation that mends the gap; 0: not known */
+    uint64_t barred;  /* not in this round: its rows would stand before the gap */
+    unsigned gaps;    /* restarts because of one since a copy was done */
     bool listed;      /* the source has it */
     bool dirty;       /* its state is to be written */
     char why[512];    /* why it waits; "": it does not */
@@ -108,6 +111,7 @@ struct cdc_copier {
     bool positioned, fresh; /* the stream has a position; it had none at the session's start */
     bool started;           /* the START round is over, or was none */
     bool tell_copied;       /* the source is to be told */
+    bool ahead;             /* rows of another look than START were read in this session */
     bool listed, refresh;   /* the list was had in this session; is to be had again */
     uint32_t incarnation;
     int64_t clock_us; /* the highest commit time before the session; 0: none */
@@ -136,6 +140,13 @@ CDC_CHECK int copy_tables_load(struct cdc_copier *copier, const struct cdc_map *
 CDC_CHECK int copy_table_listed(struct cdc_copier *copier, const char *schema, const char *name);
 /* Copied from the beginning as the next generation. */
 void copy_table_restart(struct cdc_copier *copier, struct copy_table *tab);
+/*
+ * Changes of it are missing behind all that is in the queue now: a copy is due of which nothing
+ * stands there yet. Returns the least generation that mends it.
+ */
+uint32_t copy_table_gap(struct cdc_copier *copier, struct copy_table *tab);
+/* May it be read in the round under way, and its state be written there? */
+bool copy_table_barred(const struct cdc_copier *copier, const struct copy_table *tab);
 void copy_table_failed(struct cdc_copier *copier, struct copy_table *tab, const char *why);
 /* It has to wait; longer with each time in a row. */
 void copy_table_again(struct copy_table *tab, const char *why);

@@ -26,13 +26,13 @@
 #include "cdc/crash.h"
 #include "cdc/log.h"
 
-#define SLICE_US      ((int64_t)100000)
+#define SLICE_US       ((int64_t)100000)
 #define HOLD_PLACED_US ((int64_t)10000000)
-#define HOLD_NOW_US   ((int64_t)5000000)
-#define BACKOFF_US    ((int64_t)500000)
-#define BACKOFF_MAX   ((int64_t)30000000)
-#define AHEAD         2 /* pieces planned ahead, per worker */
-#define GUARDS_MAX    3
+#define HOLD_NOW_US    ((int64_t)5000000)
+#define BACKOFF_US     ((int64_t)500000)
+#define BACKOFF_MAX    ((int64_t)30000000)
+#define AHEAD          2 /* pieces planned ahead, per worker */
+#define GUARDS_MAX     3
 
 static bool stopped(const struct cdc_copier *copier)
 {
@@ -265,6 +265,7 @@ static int place_lane(struct cdc_copier *copier)
 
 static void read_round(struct copy_planner *pl)
 {
+    pl->copier->ahead |= pl->copier->round.look != CDC_LOOK_START;
     phase(pl->copier, PHASE_READ);
     feed_all(pl);
     CDC_POINT("snapshot.read");

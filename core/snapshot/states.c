@@ -58,6 +58,8 @@ bool cdc_copy_shape(struct cdc_copy_state *st, const struct cdc_table *tab)
         crc = cdc_crc32c(crc, &col->type_mod, sizeof col->type_mod);
         crc = cdc_crc32c(crc, &col->key, sizeof col->key);
     }
+    if (tab->rule && tab->rule->copy_where)
+        crc = cdc_crc32c(crc, tab->rule->copy_where, strlen(tab->rule->copy_where));
     snprintf(shape, sizeof shape, "%08x", crc);
     bool other = st->shape[0] && strcmp(st->shape, shape) != 0;
     memcpy(st->shape, shape, sizeof shape);

@@ -51,7 +51,8 @@ CDC_CHECK int cdc_copy_whole(struct cdc_copy_state *st);
 /*
  * The rows of a generation are of one table with one set of columns. ALTER TABLE ... TYPE writes
  * rows anew and a table of the same name is another one, and no log has either: what was read
- * before is not what is there now. True: the table is not what it was, its copy is to begin anew.
+ * before is not what is there now. The same if other rows are wanted (`where`). True: the table is
+ * not what it was, its copy is to begin anew.
  */
 bool cdc_copy_shape(struct cdc_copy_state *st, const struct cdc_table *tab);
 /* What is being read is to be read again. */

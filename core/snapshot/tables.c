@@ -25,6 +25,7 @@
 #define STATE_MAX    ((size_t)64 << 20)
 #define AGAIN_US     ((int64_t)1000000)
 #define AGAIN_MAX_US ((int64_t)30000000)
+#define GAP_US       ((int64_t)100000)
 
 /* ---- the list ---- */
 
@@ -127,6 +128,52 @@ void copy_table_restart(struct cdc_copier *copier, struct copy_table *tab)
         copier->oom = true;
 }
 
+bool copy_table_barred(const struct cdc_copier *copier, const struct copy_table *tab)
+{
+    return tab->barred == copier->round.number;
+}
+
+/* From the beginning; where that comes to nothing again and again, not at once. */
+static void restart_for_gap(struct cdc_copier *copier, struct copy_table *tab)
+{
+    int64_t wait_us = tab->gaps ? GAP_US << (tab->gaps < 10 ? tab->gaps : 10) : 0;
+    copy_table_restart(copier, tab);
+    tab->gaps++;
+    tab->retry_us = cdc_mono_us() + (wait_us < AGAIN_MAX_US ? wait_us : AGAIN_MAX_US);
+    copier->refresh = true;
+    copy_changed(copier);
+    cdc_log(tab->gaps > 1 ? CDC_LOG_DEBUG : CDC_LOG_WARN,
+            "snapshot: table %s is copied anew: the source's log does not have all of its changes",
+            tab->name);
+}
+
+uint32_t copy_table_gap(struct cdc_copier *copier, struct copy_table *tab)
+{
+    const struct cdc_rule *rule = rule_of(copier, tab);
+    struct cdc_copy_state *st = &tab->st;
+    bool copying = st->kind == CDC_COPY_COPYING, known = tab->gap;
+    uint32_t next = (st->generation ? st->generation : 1) + 1;
+    if (st->kind == CDC_COPY_DONE && rule && rule->snapshot == CDC_SNAPSHOT_ONLY)
+        return next; /* none of its changes is written any more */
+    tab->barred = copier->round.number;
+    tab->gap = true;
+    if (tab->paused)
+        return next;
+    if (!rule || (rule->snapshot == CDC_SNAPSHOT_NEVER && !copying)) {
+        if (!known)
+            cdc_log(CDC_LOG_WARN,
+                    "table %s: changes are missing from here on that the source's log does not "
+                    "have, and its rule says `snapshot: never`; `sidestream snapshot` copies it "
+                    "anew",
+                    tab->name);
+        return next;
+    }
+    tab->epoch++; /* of a piece that is being cut just now too */
+    if (!copying || st->generation < 2 || st->began[0] || tab->busy > 0)
+        restart_for_gap(copier, tab);
+    return st->generation;
+}
+
 void copy_table_failed(struct cdc_copier *copier, struct copy_table *tab, const char *why)
 {
     cdc_copy_give_up(&tab->st);
@@ -166,6 +213,7 @@ static void read_state(struct copy_table *tab, struct cdc_slice text)
     uint32_t until = (uint32_t)json_integer_value(json_object_get(gap, "until"));
 
     tab->gap = gap != NULL;
+    tab->until = until;
     tab->paused = word && strcmp(word, "paused") == 0;
     if (until > tab->st.generation + 1) /* a copy that was begun then, and came to nothing */
         tab->st.generation = until - 1;
@@ -219,8 +267,9 @@ static void judge_loaded(struct cdc_copier *copier, struct copy_table *tab)
         st->kind = CDC_COPY_NONE;
     bool only =
         st->kind == CDC_COPY_DONE && st->only && rule && rule->snapshot == CDC_SNAPSHOT_INITIAL;
+    bool before_gap = tab->gap && (tab->until == 0 || st->generation < tab->until);
     if (only || (st->kind == CDC_COPY_COPYING &&
-                 (tab->gap || (st->incarnation && st->incarnation != copier->incarnation))))
+                 (before_gap || (st->incarnation && st->incarnation != copier->incarnation))))
         copy_table_restart(copier, tab);
 }
 
@@ -232,6 +281,7 @@ int copy_tables_load(struct cdc_copier *copier, const struct cdc_map *checkpoint
         forget_progress(tab);
         cdc_copy_state_done(&tab->st);
         tab->paused = tab->gap = tab->listed = tab->dirty = false;
+        tab->until = 0;
     }
     if (load_all(copier, checkpoint, err) < 0)
         return CDC_FAIL;
@@ -292,7 +342,7 @@ void copy_tables_flush(struct cdc_copier *copier)
 {
     for (size_t i = 0; copier->round.lane && i < copier->n_tables; i++) {
         struct copy_table *tab = copier->tables[i];
-        if (!tab->dirty || tab->paused)
+        if (!tab->dirty || tab->paused || copy_table_barred(copier, tab))
             continue;
         if (tab->st.kind == CDC_COPY_COPYING && !tab->st.began[0])
             snprintf(tab->st.began, sizeof tab->st.began, "%.*s", CDC_PLACE_LEN,
@@ -324,6 +374,7 @@ static void table_done(struct cdc_copier *copier, struct copy_table *tab, struct
     tab->st.kind = CDC_COPY_DONE;
     tab->st.only = rule && rule->snapshot == CDC_SNAPSHOT_ONLY;
     tab->gap = false;
+    tab->gaps = 0;
     tab->dirty = false;
     (void)put_state(copier, tab, tab->st.generation > 1 ? version : NULL);
     cdc_log(CDC_LOG_INFO, "snapshot: table %s is copied: %llu rows%s", tab->name,

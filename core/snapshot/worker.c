@@ -17,7 +17,7 @@
 #include "cdc/log.h"
 #include "cdc/view.h"
 
-#define PLACED_US    ((int64_t)10000000)
+#define PLACED_US   ((int64_t)10000000)
 #define NOW_US      ((int64_t)5000000)
 #define IDLE_US     ((int64_t)1000000) /* then the connection is given up, and its look */
 #define WAIT_US     ((int64_t)1000)

@@ -45,7 +45,7 @@ struct cdc_tx {
 /*
  * CDC_OP_GAP is for the engine alone, no sink sees it: the table gets a `gap` in its state, and is
  * copied anew and swept (unless its rule says `snapshot: never`). It has no ordinal of its own and
- * is not counted as a row. The source has logged why.
+ * is not counted as a row; its tx is that of the rows that are missing. The source has logged why.
  */
 struct cdc_change {
     uint8_t op, flags;

@@ -98,17 +98,16 @@ static struct mys_type_spec spec_of(const struct build *b, uint32_t i,
                                   .max = b->max};
 }
 
-/* Without a geometry's kind in the map, any will do. */
-static bool fits(const struct mys_type_spec *spec, const struct mys_map_column *col,
+/* Where the map does not tell a geometry's kind, it becomes the one of info. */
+static bool fits(struct mys_type_spec *spec, const struct mys_map_column *col,
                  const struct mys_info_column *info)
 {
-    struct mys_type_spec try = *spec;
     if (!face_fits(col, spec->face))
         return false;
     if (col->type != MYS_GEOMETRY || col->geometry >= 0)
         return mys_type_fits(spec, info->type);
-    for (try.geometry = 0; try.geometry < 8; try.geometry++)
-        if (mys_type_fits(&try, info->type))
+    for (spec->geometry = 0; spec->geometry < 8; spec->geometry++)
+        if (mys_type_fits(spec, info->type))
             return true;
     return false;
 }
@@ -141,6 +140,26 @@ static int labels_of_map(const struct mys_recode *recode, struct cdc_slice from,
     return CDC_OK;
 }
 
+/* What a backslash before that character means in COLUMN_TYPE. */
+static char escaped(char c)
+{
+    return (char)(c == '0' ? 0 : c == 'n' ? '\n' : c == 'r' ? '\r' : c);
+}
+
+/* One label, from behind its quote to the quote that ends it; its bytes into `text` unless NULL. */
+static const char *scan_label(const char *p, char *text, size_t *ret_len)
+{
+    size_t len = 0;
+    for (; *p && (*p != '\'' || p[1] == '\''); p++, len++) {
+        bool escape = *p == '\\' && p[1];
+        p += escape || *p == '\'';
+        if (text)
+            text[len] = escape ? escaped(*p) : *p;
+    }
+    *ret_len = len;
+    return p;
+}
+
 /* enum('a','it''s'): counts the labels, or with `labels` copies them. Ends where it is odd. */
 static uint32_t scan_labels(const char *type, struct cdc_arena *arena, struct cdc_slice *labels)
 {
@@ -148,12 +167,8 @@ static uint32_t scan_labels(const char *type, struct cdc_arena *arena, struct cd
     uint32_t n = 0;
     while (p && p[1] == '\'' && n < LABELS_MAX) {
         char *text = labels ? cdc_arena_alloc(arena, strlen(p)) : NULL;
-        size_t len = 0;
-        for (p += 2; *p && (*p != '\'' || p[1] == '\''); p++, len++) {
-            if (text)
-                text[len] = *p;
-            p += *p == '\'';
-        }
+        size_t len;
+        p = scan_label(p + 2, text, &len);
         if (labels)
             labels[n] = cdc_slice_of(text, len);
         n++;
@@ -177,6 +192,20 @@ static int labels_of_info(const char *type, struct cdc_arena *arena, struct mys_
     return CDC_OK;
 }
 
+/* As the servers do it in COLUMN_TYPE. */
+static void print_label(struct cdc_buf *buf, struct cdc_slice label)
+{
+    for (size_t i = 0; i < label.len; i++)
+        switch (label.p[i]) {
+        case 0: cdc_buf_str(buf, "\\0"); break;
+        case '\n': cdc_buf_str(buf, "\\n"); break;
+        case '\r': cdc_buf_str(buf, "\\r"); break;
+        case '\\': cdc_buf_str(buf, "\\\\"); break;
+        case '\'': cdc_buf_str(buf, "''"); break;
+        default: cdc_buf_byte(buf, label.p[i]);
+        }
+}
+
 static const char *print_labels(const char *name, const struct mys_field *field,
                                 struct cdc_arena *arena)
 {
@@ -184,11 +213,7 @@ static const char *print_labels(const char *name, const struct mys_field *field,
     cdc_buf_printf(&buf, "%s(", name);
     for (uint32_t i = 0; i < field->n_labels; i++) {
         cdc_buf_str(&buf, i ? ",'" : "'");
-        for (size_t j = 0; j < field->labels[i].len; j++) {
-            if (field->labels[i].p[j] == '\'')
-                cdc_buf_byte(&buf, '\'');
-            cdc_buf_byte(&buf, field->labels[i].p[j]);
-        }
+        print_label(&buf, field->labels[i]);
         cdc_buf_byte(&buf, '\'');
     }
     cdc_buf_byte(&buf, ')');

@@ -1,9 +1,12 @@
-/* decimal.c - see decimal.h. A group above its number of digits is malformed, not carried over. */
+/*
+ * decimal.c - see decimal.h. A group above its number of digits is malformed, not carried over.
+ * MySQL goes to a scale of 30, MariaDB to one of 38.
+ */
 #include "decimal.h"
 
-#include <stdio.h>
+#include "cdc/decimal.h"
 
-__extension__ typedef __int128 i128;
+#include <stdio.h>
 
 #define GROUPS_MAX 12 /* of 65 digits, both ends cut */
 
@@ -20,7 +23,7 @@ struct groups {
 
 bool mys_decimal_type(unsigned precision, unsigned scale)
 {
-    return precision >= 1 && precision <= 65 && scale <= 30 && scale <= precision;
+    return precision >= 1 && precision <= 65 && scale <= 38 && scale <= precision;
 }
 
 size_t mys_decimal_size(unsigned precision, unsigned scale)
@@ -64,29 +67,6 @@ static bool read_groups(struct cdc_reader *rd, unsigned precision, unsigned scal
     return true;
 }
 
-/* d decimal digits never need more than d bytes, and 38 need 16. */
-static size_t put(i128 val, uint8_t *to)
-{
-    size_t len = 1;
-    int64_t low = (int64_t)val;
-    if (val == low) { /* as nearly always: in 64 bits, which are several times as fast */
-        len = (size_t)(71 - __builtin_clrsbll(low)) / 8;
-        uint64_t big = __builtin_bswap64((uint64_t)low << (64 - len * 8));
-        memcpy(to, &big, 8);
-        return len;
-    }
-    while (len < 16 && (val >> (len * 8 - 1)) != 0 && (val >> (len * 8 - 1)) != -1)
-        len++;
-    for (size_t i = 0; i < len; i++)
-        to[i] = (uint8_t)(val >> ((len - 1 - i) * 8));
-    return len;
-}
-
-size_t mys_put_unscaled(uint64_t val, uint8_t ret[16])
-{
-    return put((i128)val, ret);
-}
-
 size_t mys_read_decimal(struct cdc_reader *rd, unsigned precision, unsigned scale, uint8_t ret[16])
 {
     struct groups g;
@@ -98,12 +78,12 @@ size_t mys_read_decimal(struct cdc_reader *rd, unsigned precision, unsigned scal
         int64_t val = 0;
         for (unsigned i = 0; i < g.n; i++)
             val = val * powers[g.digits[i]] + g.value[i];
-        return put(g.minus ? -val : val, ret);
+        return cdc_decimal_put(g.minus ? -val : val, ret);
     }
-    i128 val = 0;
+    cdc_int128 val = 0;
     for (unsigned i = 0; i < g.n; i++)
         val = val * powers[g.digits[i]] + g.value[i];
-    return put(g.minus ? -val : val, ret);
+    return cdc_decimal_put(g.minus ? -val : val, ret);
 }
 
 size_t mys_read_decimal_text(struct cdc_reader *rd, unsigned precision, unsigned scale,

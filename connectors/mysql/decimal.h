@@ -26,7 +26,4 @@ size_t mys_read_decimal(struct cdc_reader *rd, unsigned precision, unsigned scal
 size_t mys_read_decimal_text(struct cdc_reader *rd, unsigned precision, unsigned scale,
                              char ret[MYS_DECIMAL_TEXT]);
 
-/* The same form of an integer. */
-size_t mys_put_unscaled(uint64_t val, uint8_t ret[16]);
-
 #endif

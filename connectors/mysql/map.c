@@ -5,9 +5,10 @@
  *   {field 1, length lenenc, bytes}...
  *
  * The optional fields speak of columns by their order among those of one sort: signs of numeric
- * ones, MSB first (BIT is none, YEAR is), charsets of string ones (on MariaDB geometries too, and
- * ENUM and SET apart), labels of SETs and of ENUMs. MariaDB's binlog_row_metadata=NO_LOG has none
- * of them, MINIMAL signs and charsets, FULL all. A field that we do not know is skipped.
+ * ones, MSB first (BIT is none, YEAR is), charsets of string ones (also of vectors, on MariaDB of
+ * geometries; ENUM and SET apart), labels of SETs and of ENUMs. MariaDB's
+ * binlog_row_metadata=NO_LOG has none of them, MINIMAL signs and charsets, FULL all. A field that
+ * we do not know is skipped.
  */
 #include "decode.h"
 #include "types.h"
@@ -52,7 +53,7 @@ static unsigned sort_of(const struct mys_format *fmt, const struct mys_map_colum
     case MYS_BLOB_COMPRESSED:
     case MYS_VARCHAR_COMPRESSED: return STRING;
     case MYS_GEOMETRY: return GEOMETRY | (fmt->mariadb ? STRING : 0u);
-    case MYS_VECTOR: return VECTOR;
+    case MYS_VECTOR: return VECTOR | STRING;
     default: return 0;
     }
 }

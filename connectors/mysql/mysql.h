@@ -2,16 +2,17 @@
  * mysql.h - what the files of this folder share. Outside it only cdc_source_mysql is known.
  *
  *   mysql.c        options, life cycle (phases below), the ops
+ *   url.c          the options: where the server is, who we are to it
  *   conn.c         connections, queries, error numbers -> what to do (the one table)
  *   server.c       what the server says of itself: flavour, logs, GTIDs; refusals; a settled place
  *   resume.c       the checkpoint against the server: same one, another, purged, foreign
- *   dump.c         the log's packets: a thread that reads, a bounded ring between it and the stream
+ *   dump.c ring.c  the log's packets: a thread that reads, a bounded ring between it and the stream
  *   stream.c       dump -> events, payloads opened, the one deadline, positions
  *   apply.c        events -> changes; transactions, row counts, cuts
  *   statement.c    QUERY events: DDL, range deletes, changes that are not in the log
  *   xa.c           prepared transactions: remembered, read again when they commit
  *   relation.c     table maps -> cdc_table
- *   catalogue.c    information_schema: columns, tables, what no map says
+ *   catalogue*.c   information_schema: columns, tables, what no map says
  *   look.c         the server's logs, for metrics
  *   preflight.c    `check`
  *   propose.c      `init`
@@ -100,6 +101,8 @@ struct mys_rel {
     struct cdc_arena *bare;   /* owned; holds fields that are not the shape's */
     uint32_t n;
     char *schema, *name; /* owned */
+    uint32_t hash; /* of both names */
+    bool stale;    /* DDL since it was described */
     struct mys_rel *next;
 };
 
@@ -117,7 +120,8 @@ enum mys_phase {
 struct mys_tx {
     bool open;
     bool skip;         /* already emitted whole (file:pos resumption, XA, MariaDB domains) */
-    bool stands_alone; /* MariaDB: one QUERY, no commit event follows */
+    bool prepares;     /* XA, first phase: its rows wait for XA COMMIT; then skip is set, too */
+    bool stands_alone; /* one QUERY, no commit event follows (MySQL: as long as no BEGIN came) */
     struct mys_gtid gtid;
     bool has_gtid;
     struct mys_at at;
@@ -125,11 +129,13 @@ struct mys_tx {
     uint32_t crc;
     uint64_t bytes;
     bool rows;          /* a change of it has been emitted */
+    bool handed;        /* some of it in an earlier batch */
     bool captured;      /* a row of a captured table was in it */
     struct cdc_tx *out; /* in the current batch's arena, or NULL */
 };
 
 struct mys_dump; /* dump.c */
+struct mys_xa;   /* xa.c */
 
 /* Sessions that hold the snapshot at which the stream begins, for CDC_LOOK_START (snap.c). */
 struct mys_holder {
@@ -159,19 +165,26 @@ struct mys_source {
 
     struct mys_dump *dump;     /* owned */
     pthread_mutex_t dump_lock; /* wake may come while the dump is opened or closed */
-    atomic_bool woken;
+    pthread_cond_t wake_cond;  /* WAIT: woken (monotonic clock) */
+    bool woken;                /* under dump_lock */
     struct mys_format fmt;
     struct mys_payload *payload; /* of transaction payloads; owned */
     bool in_payload;             /* its events come before the dump's next */
     char file[MYS_FILE_MAX + 1]; /* of the next event */
     uint64_t pos;                /* where the next event begins */
+    uint64_t payload_pos;        /* where the open payload begins */
     struct mys_tx tx;
+    struct mys_xa *xa; /* prepared rows that are kept, or being read again; owned, or NULL */
+    int64_t gap_logged_us;
     struct mys_rel *rels[MYS_REL_BUCKETS];
     bool stale;          /* DDL since: the catalogue must be read again for tables described anew */
+    bool altered;        /* DDL since the source was opened (relation.c) */
     uint64_t told_bytes; /* of log since the last position that was handed over */
-    int64_t idle_told_us, heard_us;
-    bool due;   /* head moved over emitted rows and has not been told */
-    bool moved; /* head moved at all since it was told */
+    int64_t idle_told_us;
+    unsigned burst, quick; /* events of the last drain; short waits in a row */
+    bool due;              /* head moved over emitted rows and has not been told */
+    bool moved;            /* head moved at all since it was told */
+    MYSQL *look;           /* look.c's own connection, or NULL */
     int64_t look_off_us;
 };
 
@@ -179,7 +192,7 @@ extern const struct cdc_source_ops cdc_source_mysql;
 extern const struct cdc_snap_ops mys_snap; /* snap.c */
 extern const struct cdc_view_ops mys_view; /* view.c */
 
-/* ---- conn.c ---- */
+/* ---- url.c, conn.c ---- */
 /* Reads the options; refuses a url that is none (CDC_CONFIG). */
 CDC_CHECK int mys_server_init(struct mys_server *srv, const struct cdc_config *cfg,
                               struct cdc_error *err);
@@ -191,6 +204,9 @@ CDC_CHECK int mys_server_of_url(struct mys_server *srv, const char *url, struct 
  * +00:00, sql_mode '', REPEATABLE READ, net_write_timeout 3600, autocommit on.
  */
 CDC_CHECK int mys_connect(const struct mys_server *srv, MYSQL **ret, struct cdc_error *err);
+/* The same; silent_s seconds in which nothing is heard while it is waited for end it (0: never). */
+CDC_CHECK int mys_connect_within(const struct mys_server *srv, unsigned silent_s, MYSQL **ret,
+                                 struct cdc_error *err);
 /* Opens srv->sql unless it is. */
 CDC_CHECK int mys_sql(struct mys_server *srv, struct cdc_error *err);
 void mys_sql_close(struct mys_server *srv);
@@ -225,6 +241,15 @@ CDC_CHECK int mys_settled(MYSQL *conn, const struct mys_facts *facts, int64_t de
 CDC_CHECK int mys_executed(MYSQL *conn, const struct mys_facts *facts, struct mys_gtids *ret,
                            struct cdc_error *err);
 
+/* The parts of it, for looks whose place is exact. The log's end: file and pos alone. */
+CDC_CHECK int mys_log_end(MYSQL *conn, const struct mys_facts *facts, struct mys_pos *ret,
+                          struct cdc_error *err);
+/* MySQL: transactions on their way into the log (gtid_owned). */
+CDC_CHECK int mys_owned(MYSQL *conn, struct mys_gtids *ret, struct cdc_error *err);
+/* MariaDB: file and pos of this session's snapshot; the GTIDs before file:pos. */
+CDC_CHECK int mys_snapshot_place(MYSQL *conn, struct mys_pos *ret, struct cdc_error *err);
+CDC_CHECK int mys_gtids_at(MYSQL *conn, struct mys_pos *pos, struct cdc_error *err);
+
 /* ---- resume.c ---- */
 /* Decides head, resume, phase, incarnation from the checkpoint and the server. */
 CDC_CHECK int mys_resume(struct mys_source *src, const struct cdc_map *checkpoint,
@@ -256,11 +281,15 @@ void mys_dump_close(struct mys_dump *dump); /* NULL is fine */
 CDC_CHECK int mys_stream_start(struct mys_source *src, struct cdc_error *err);
 int mys_stream_poll(struct mys_source *src, struct cdc_batch *batch, int64_t deadline_us,
                     struct cdc_error *err);
+/* Puts the position into the batch's delta. */
+CDC_CHECK int mys_tell(struct cdc_batch *batch, const struct mys_pos *pos, struct cdc_error *err);
 
 /* ---- apply.c ---- */
 /* One event whose head is decoded (mys_decode_head), at src->file and `pos`. */
 CDC_CHECK int mys_apply(struct mys_source *src, struct cdc_batch *batch, struct mys_event *ev,
                         uint64_t pos, struct cdc_error *err);
+/* When the transaction that begins with this event (decoded) was committed, as far as that tells. */
+int64_t mys_commit_us(const struct mys_event *ev);
 /* The transaction's cdc_tx in this batch's arena. NULL: no memory. */
 const struct cdc_tx *mys_tx_out(struct mys_source *src, struct cdc_batch *batch);
 /* One raw row, `raw` its bytes as they lie in the log. CDC_END: it was emitted before. */
@@ -273,22 +302,47 @@ CDC_CHECK int mys_apply_commit(struct mys_source *src, struct cdc_batch *batch,
                                struct cdc_error *err);
 
 /* ---- statement.c ---- */
+/* The words of a QUERY event, in the arena, names as mys_name_fold makes them. */
+CDC_CHECK int mys_statement_read(struct mys_source *src, const struct mys_event *ev,
+                                 struct cdc_arena *arena, struct mys_statement *ret,
+                                 struct cdc_error *err);
+/* Every captured table that exists, of that database or (NULL) of all, has changes that are not in
+ * the log: CDC_OP_GAP. `why` is logged. */
+CDC_CHECK int mys_gap_all(struct mys_source *src, struct cdc_batch *batch, const char *db,
+                          const char *why, struct cdc_error *err);
+/* One change CDC_OP_GAP of that table. */
+CDC_CHECK int mys_gap_table(struct mys_source *src, struct cdc_batch *batch, struct cdc_table *tab,
+                            struct cdc_error *err);
 /* A QUERY event inside or outside of a transaction, but for BEGIN, COMMIT and XA. */
 CDC_CHECK int mys_statement_apply(struct mys_source *src, struct cdc_batch *batch,
                                   const struct mys_event *ev, const struct mys_statement *stmt,
                                   struct cdc_error *err);
 
 /* ---- xa.c ---- */
-/* The open transaction is prepared under that xid: what was counted of it is forgotten. */
+/* An event of a transaction that `prepares`: kept in memory, if there is room. */
+CDC_CHECK int mys_xa_keep(struct mys_source *src, const struct mys_event *ev,
+                          struct cdc_error *err);
+/* The open transaction is prepared under that xid: where it lies goes into head. */
 CDC_CHECK int mys_xa_prepared(struct mys_source *src, const struct mys_xid *xid,
                               struct cdc_error *err);
 /*
- * XA COMMIT: the prepared rows are read again, out of the place that is remembered, and put into
- * the open transaction. CDC_FAIL: not known or not there any more.
+ * XA COMMIT: the prepared rows will be read again, out of memory or the place that is remembered,
+ * and put into the open transaction, by mys_xa_more. An unknown xid (prepared before we began): a
+ * gap in every table. one_phase: the open transaction itself, whose rows were kept so far.
  */
 CDC_CHECK int mys_xa_commit(struct mys_source *src, struct cdc_batch *batch,
                             const struct mys_xid *xid, struct cdc_error *err);
+CDC_CHECK int mys_xa_one_phase(struct mys_source *src, struct cdc_error *err);
 void mys_xa_rollback(struct mys_source *src, const struct mys_xid *xid);
+/* Are rows being read again? Then they come before the dump's next event. */
+bool mys_xa_reading(const struct mys_source *src);
+/*
+ * Goes on with that. CDC_OK: that was all, the transaction is committed, head has moved. CDC_FULL:
+ * the batch is. CDC_AGAIN: nothing until the deadline. CDC_FAIL: the rows are not to be had.
+ */
+CDC_CHECK int mys_xa_more(struct mys_source *src, struct cdc_batch *batch, int64_t deadline_us,
+                          struct cdc_error *err);
+void mys_xa_done(struct mys_source *src); /* at close, and when a dump is opened anew */
 
 /* ---- relation.c ---- */
 /* A TABLE_MAP event, decoded. */
@@ -309,6 +363,11 @@ CDC_CHECK int mys_rel_now(struct mys_source *src, MYSQL *conn, const char *schem
                           struct cdc_table **ret, struct mys_shape **ret_shape,
                           struct cdc_error *err);
 
+/* Schemas that are never captured. */
+bool mys_is_system(const char *schema);
+/* In place: the form in which names are compared and kept (lower_case_table_names). */
+void mys_name_fold(const struct mys_facts *facts, char *name);
+
 /* ---- catalogue.c ---- */
 /* A table of information_schema, in an arena. */
 struct mys_cat_table {
@@ -323,6 +382,13 @@ struct mys_cat_table {
 /* All tables of user schemas that could be captured, by schema and name. */
 CDC_CHECK int mys_catalogue_list(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
                                  struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err);
+/* The same without engine, rows, bytes, cascades and keyed: cheap, for a look every minute. */
+CDC_CHECK int mys_catalogue_names(MYSQL *conn, const struct cdc_config *cfg,
+                                  struct cdc_arena *arena, struct mys_cat_table **ret,
+                                  size_t *ret_n, struct cdc_error *err);
+/* A table's estimates; 0 where there are none. */
+CDC_CHECK int mys_catalogue_size(MYSQL *conn, const char *schema, const char *name,
+                                 uint64_t *ret_rows, uint64_t *ret_bytes, struct cdc_error *err);
 /* Columns of one table, in the arena. CDC_END: there is no such table, or no right to see it. */
 CDC_CHECK int mys_catalogue_info(MYSQL *conn, const struct mys_facts *facts, const char *schema,
                                  const char *name, struct cdc_arena *arena, struct mys_info *ret,
@@ -337,8 +403,26 @@ CDC_CHECK int mys_catalogue_map(MYSQL *conn, const struct mys_facts *facts, cons
 
 /* ---- look.c, preflight.c, propose.c ---- */
 int mys_look(struct cdc_source *src, struct cdc_source_status *ret, struct cdc_error *err);
+enum mys_log_where {
+    MYS_LOG_HERE,  /* the file is there, and reaches so far */
+    MYS_LOG_GONE,  /* it was deleted: all files are newer */
+    MYS_LOG_AHEAD, /* behind the end of the log: it was made anew, or is another's */
+};
+struct mys_logs {
+    enum mys_log_where where;
+    char first[MYS_FILE_MAX + 1], last[MYS_FILE_MAX + 1];
+    uint64_t end;    /* of the last file */
+    uint64_t behind; /* bytes of log behind file:pos */
+};
+/* What the server keeps of its log, seen from file:pos. CDC_END: no right to know. */
+CDC_CHECK int mys_logs_look(MYSQL *conn, const char *file, uint64_t pos, struct mys_logs *ret,
+                            struct cdc_error *err);
 int mys_check(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
 int mys_propose(const char *url, struct cdc_buf *ret, struct cdc_error *err);
+/* The tables' part of check (preflight_rules.c); account: 'user'@'host', as a GRANT names it. */
+CDC_CHECK int mys_check_tables(struct mys_server *srv, const struct mys_facts *facts,
+                               const char *account, struct cdc_report *report,
+                               struct cdc_error *err);
 
 /* ---- snap.c ---- */
 /* Does any rule want a copy? */

@@ -10,11 +10,12 @@
  *
  * tx: everything before file:pos, which is the end of a transaction or of another event between
  * two, is out. cut: likewise, and n raw rows of the transaction whose GTID event begins at tx.pos.
- * `gtids` is the same place as a set (MySQL) or list (MariaDB), "" where the server has no GTIDs:
+ * `gtids` is the same place as a set (MySQL) or list (MariaDB), null where the server has no GTIDs:
  * with them the server is asked for what follows, also another server after a failover; file and
  * pos count alone where there are none, and only on the server that the fingerprint names. `last`
  * is the last transaction that was handed over, if there was one; `xa` are the transactions that
- * are prepared, not yet ended: their rows are read again from there when they commit.
+ * are prepared, not yet ended: their rows are read again from there when they commit. (After a
+ * failover their file is "" and the GTID alone counts.)
  */
 #ifndef MYS_POSITION_H
 #define MYS_POSITION_H
@@ -66,6 +67,7 @@ struct mys_pos {
     enum mys_pos_kind kind;
     char file[MYS_FILE_MAX + 1];
     uint64_t pos;
+    bool by_file; /* the server has no GTIDs; they are empty and never counted on */
     struct mys_gtids gtids;
     struct mys_at last;            /* file "": none */
     struct mys_prepared *prepared; /* oldest first */
@@ -75,9 +77,10 @@ struct mys_pos {
 };
 
 void mys_pos_done(struct mys_pos *pos); /* fine on zeroed memory; zeroes it */
-CDC_CHECK int mys_pos_copy(const struct mys_pos *from, struct mys_pos *ret);
+CDC_CHECK int mys_pos_copy(const struct mys_pos *from, struct mys_pos *ret); /* into zeroed */
 void mys_pos_print(const struct mys_pos *pos, struct cdc_buf *buf);
-/* Into a zeroed one; strict. CDC_FAIL: not one of ours, or of the other family. */
+/* Into a zeroed one; strict: only what print writes. CDC_FAIL: not one of ours, or of the other
+ * family; *ret is then zeroed. */
 CDC_CHECK int mys_pos_parse(bool mariadb, struct cdc_slice text, struct mys_pos *ret);
 
 /* X'..',X'..',format: as SQL writes it; the way back in parse. */

@@ -3,7 +3,10 @@
 
 #include <stdio.h>
 
+#include "cdc/calendar.h"
 #include "decode.h"
+
+#define DAY_US INT64_C(86400000000)
 
 static uint64_t read_be(struct cdc_reader *rd, unsigned n)
 {
@@ -130,17 +133,23 @@ void mys_read_time_packed(struct cdc_reader *rd, struct mys_time *ret)
 
 bool mys_time_days(const struct mys_time *t, int64_t *ret)
 {
-    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year = t->year, month = t->month, day = t->day;
-    if (year < 1 || month < 1 || day < 1)
+    if (t->year < 1 || t->month < 1 || t->day < 1 || t->day > cdc_month_days(t->year, t->month))
         return false;
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (day > days[month - 1] + (month == 2 && leap))
-        return false;
-    int years = month <= 2 ? year - 1 : year; /* that begin in March */
-    int of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    *ret = (int64_t)years * 365 + years / 4 - years / 100 + years / 400 + of_year - 719468;
+    *ret = cdc_date_days(t->year, t->month, t->day);
     return true;
+}
+
+void mys_time_of(int64_t us, struct mys_time *ret)
+{
+    int64_t days = us / DAY_US - (us % DAY_US < 0), rest = us - days * DAY_US;
+    struct cdc_date date = cdc_date_of(days);
+    *ret = (struct mys_time){.year = (uint16_t)date.year,
+                             .month = date.month,
+                             .day = date.day,
+                             .hour = (uint16_t)(rest / INT64_C(3600000000)),
+                             .min = (uint8_t)(rest / 60000000 % 60),
+                             .sec = (uint8_t)(rest / 1000000 % 60),
+                             .us = (uint32_t)(rest % 1000000)};
 }
 
 int64_t mys_time_us(const struct mys_time *t)

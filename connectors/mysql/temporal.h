@@ -31,6 +31,8 @@ void mys_read_time_packed(struct cdc_reader *rd, struct mys_time *ret);
 
 /* Days since 1970; false: no date of the calendar from year 1 to 9999. */
 bool mys_time_days(const struct mys_time *t, int64_t *ret);
+/* The date and time so many microseconds after 1970; a year from 0 to 65535. */
+void mys_time_of(int64_t us, struct mys_time *ret);
 /* Microseconds of hour to us, without sign. */
 int64_t mys_time_us(const struct mys_time *t);
 

@@ -68,6 +68,7 @@ struct mys_field {
     uint8_t type; /* real type */
     uint8_t face; /* mys_face */
     bool is_unsigned;
+    bool text; /* dates and times: as text, as the server prints it (on_invalid: string) */
     uint16_t meta;
     uint8_t prefix;           /* bytes of the length before the value; 0: none */
     uint8_t fixed;            /* bytes of every value, where there is no prefix */

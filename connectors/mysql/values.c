@@ -7,6 +7,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "cdc/decimal.h"
+
 #include "compress.h"
 #include "decimal.h"
 #include "decode.h"
@@ -69,7 +71,7 @@ MYS_PARSER(mys_parse_longlong)
     if (!field->is_unsigned)
         return put_int(ret, CDC_INT, (int64_t)val);
     uint8_t *to = cdc_arena_alloc(arena, 16);
-    return to ? put(ret, CDC_DECIMAL, cdc_slice_of(to, mys_put_unscaled(val, to))) : CDC_FULL;
+    return to ? put(ret, CDC_DECIMAL, cdc_slice_of(to, cdc_decimal_put(val, to))) : CDC_FULL;
 }
 
 MYS_PARSER(mys_parse_year)
@@ -128,93 +130,105 @@ MYS_PARSER(mys_parse_bit)
     return put(ret, CDC_BYTES, val);
 }
 
-static int put_date(const struct mys_time *t, struct cdc_arena *arena, struct cdc_value *ret)
+/* A time as the server prints it: with on_invalid: string always, else where the kind has it not.
+ */
+static int put_printed(const struct mys_field *field, const char *text, struct cdc_arena *arena,
+                       struct cdc_value *ret)
+{
+    return copy(arena, field->text ? CDC_TEXT : CDC_INVALID, text, strlen(text), ret);
+}
+
+int mys_put_date(const struct mys_field *field, const struct mys_time *t, struct cdc_arena *arena,
+                 struct cdc_value *ret)
 {
     int64_t days;
     char text[MYS_TIME_TEXT];
-    if (mys_time_days(t, &days))
+    if (!field->text && mys_time_days(t, &days))
         return put_int(ret, CDC_DATE, days);
-    return copy(arena, CDC_INVALID, text, mys_print_date(t, text), ret);
+    mys_print_date(t, text);
+    return put_printed(field, text, arena, ret);
 }
 
-static int put_time(const struct mys_time *t, unsigned fsp, struct cdc_arena *arena,
-                    struct cdc_value *ret)
+int mys_put_time(const struct mys_field *field, const struct mys_time *t, struct cdc_arena *arena,
+                 struct cdc_value *ret)
 {
     char text[MYS_TIME_TEXT];
-    if (!t->minus && t->hour < 24)
+    if (!field->text && !t->minus && t->hour < 24)
         return put_int(ret, CDC_TIME, mys_time_us(t));
-    return copy(arena, CDC_INVALID, text, mys_print_time(t, fsp, text), ret);
+    mys_print_time(t, field->meta, text);
+    return put_printed(field, text, arena, ret);
 }
 
-static int put_datetime(const struct mys_time *t, unsigned fsp, struct cdc_arena *arena,
-                        struct cdc_value *ret)
+int mys_put_datetime(const struct mys_field *field, const struct mys_time *t,
+                     struct cdc_arena *arena, struct cdc_value *ret)
 {
     int64_t days;
     char text[MYS_TIME_TEXT];
-    if (mys_time_days(t, &days))
+    if (!field->text && mys_time_days(t, &days))
         return put_int(ret, CDC_TIMESTAMP, days * INT64_C(86400000000) + mys_time_us(t));
-    return copy(arena, CDC_INVALID, text, mys_print_datetime(t, fsp, text), ret);
+    mys_print_datetime(t, field->meta, text);
+    return put_printed(field, text, arena, ret);
 }
 
 /* Zero is not 1970: no timestamp can be there, so the servers use it for the zero date. */
-static int put_timestamp(int64_t us, unsigned fsp, struct cdc_arena *arena, struct cdc_value *ret)
+int mys_put_timestamp(const struct mys_field *field, int64_t us, struct cdc_arena *arena,
+                      struct cdc_value *ret)
 {
-    static const struct mys_time zero;
+    struct mys_time t = {0};
     char text[MYS_TIME_TEXT];
-    if (us != 0)
+    if (!field->text && us != 0)
         return put_int(ret, CDC_TIMESTAMPTZ, us);
-    return copy(arena, CDC_INVALID, text, mys_print_datetime(&zero, fsp, text), ret);
+    if (us != 0)
+        mys_time_of(us, &t);
+    mys_print_datetime(&t, field->meta, text);
+    return put_printed(field, text, arena, ret);
 }
 
 MYS_PARSER(mys_parse_date)
 {
-    (void)field;
     struct mys_time t;
     mys_read_date(rd, &t);
-    return rd->failed ? CDC_FAIL : put_date(&t, arena, ret);
+    return rd->failed ? CDC_FAIL : mys_put_date(field, &t, arena, ret);
 }
 
 MYS_PARSER(mys_parse_time2)
 {
     struct mys_time t;
     mys_read_time2(rd, field->meta, &t);
-    return rd->failed ? CDC_FAIL : put_time(&t, field->meta, arena, ret);
+    return rd->failed ? CDC_FAIL : mys_put_time(field, &t, arena, ret);
 }
 
 MYS_PARSER(mys_parse_time_old)
 {
-    (void)field;
     struct mys_time t;
     mys_read_time_old(rd, &t);
-    return rd->failed ? CDC_FAIL : put_time(&t, 0, arena, ret);
+    return rd->failed ? CDC_FAIL : mys_put_time(field, &t, arena, ret);
 }
 
 MYS_PARSER(mys_parse_datetime2)
 {
     struct mys_time t;
     mys_read_datetime2(rd, field->meta, &t);
-    return rd->failed ? CDC_FAIL : put_datetime(&t, field->meta, arena, ret);
+    return rd->failed ? CDC_FAIL : mys_put_datetime(field, &t, arena, ret);
 }
 
 MYS_PARSER(mys_parse_datetime_old)
 {
-    (void)field;
     struct mys_time t;
     mys_read_datetime_old(rd, &t);
-    return rd->failed ? CDC_FAIL : put_datetime(&t, 0, arena, ret);
+    return rd->failed ? CDC_FAIL : mys_put_datetime(field, &t, arena, ret);
 }
 
 MYS_PARSER(mys_parse_timestamp2)
 {
     int64_t us = mys_read_timestamp2(rd, field->meta);
-    return rd->failed ? CDC_FAIL : put_timestamp(us, field->meta, arena, ret);
+    return rd->failed ? CDC_FAIL : mys_put_timestamp(field, us, arena, ret);
 }
 
 MYS_PARSER(mys_parse_timestamp_old)
 {
-    (void)field;
     int64_t us = (int64_t)mys_read_le(rd, 4) * 1000000;
-    return rd->failed ? CDC_FAIL : put_timestamp(us, 0, arena, ret);
+    return rd->failed ? CDC_FAIL : mys_put_timestamp(field, us, arena, ret);
 }
 
 /* As the servers print bytes: 0x and capital digits. */
@@ -232,8 +246,8 @@ static int put_hex(struct cdc_slice bytes, struct cdc_arena *arena, struct cdc_v
     return put(ret, CDC_INVALID, cdc_slice_of(to, bytes.len * 2 + 2));
 }
 
-static int put_text(const struct mys_field *field, struct cdc_slice bytes, struct cdc_arena *arena,
-                    struct cdc_value *ret)
+int mys_put_text(const struct mys_field *field, struct cdc_slice bytes, struct cdc_arena *arena,
+                 struct cdc_value *ret)
 {
     struct cdc_slice text;
     if (!field->recode.set || mys_charset_binary(field->recode.set))
@@ -252,14 +266,14 @@ static struct cdc_slice read_prefixed(const struct mys_field *field, struct cdc_
 MYS_PARSER(mys_parse_string)
 {
     struct cdc_slice bytes = read_prefixed(field, rd);
-    return rd->failed ? CDC_FAIL : put_text(field, bytes, arena, ret);
+    return rd->failed ? CDC_FAIL : mys_put_text(field, bytes, arena, ret);
 }
 
 MYS_PARSER(mys_parse_compressed)
 {
     struct cdc_slice bytes = read_prefixed(field, rd), plain;
     int rc = rd->failed ? CDC_FAIL : mys_unpack_value(arena, bytes, field->max, &plain);
-    return rc == CDC_OK ? put_text(field, plain, arena, ret) : rc;
+    return rc == CDC_OK ? mys_put_text(field, plain, arena, ret) : rc;
 }
 
 MYS_PARSER(mys_parse_bytes)
@@ -328,9 +342,11 @@ MYS_PARSER(mys_parse_enum)
         return CDC_FAIL;
     if (val == 0)
         return put(ret, CDC_TEXT, cdc_slice_str(""));
-    if (val <= field->n_labels)
-        return put(ret, CDC_TEXT, field->labels[val - 1]);
-    return put_number(val, field->n_labels ? CDC_INVALID : CDC_TEXT, arena, ret);
+    if (val > field->n_labels)
+        return put_number(val, field->n_labels ? CDC_INVALID : CDC_TEXT, arena, ret);
+    /* The labels go with their shape, which DDL replaces while the batch still has this row. */
+    struct cdc_slice label = cdc_arena_copy(arena, field->labels[val - 1]);
+    return label.p ? put(ret, CDC_TEXT, label) : CDC_FULL;
 }
 
 MYS_PARSER(mys_parse_set)

@@ -5,7 +5,26 @@
 #ifndef MYS_VALUES_H
 #define MYS_VALUES_H
 
+#include "temporal.h"
 #include "types.h"
+
+/* Dates and times, checked by whoever read them; CDC_INVALID, or text, as the server prints them.
+ */
+int mys_put_date(const struct mys_field *field, const struct mys_time *t, struct cdc_arena *arena,
+                 struct cdc_value *ret);
+int mys_put_time(const struct mys_field *field, const struct mys_time *t, struct cdc_arena *arena,
+                 struct cdc_value *ret);
+int mys_put_datetime(const struct mys_field *field, const struct mys_time *t,
+                     struct cdc_arena *arena, struct cdc_value *ret);
+/* us: 0 is the zero timestamp. */
+int mys_put_timestamp(const struct mys_field *field, int64_t us, struct cdc_arena *arena,
+                      struct cdc_value *ret);
+/*
+ * A string of the column's charset, however it came: text, JSON, bytes where the charset is none,
+ * CDC_INVALID ("0x..") where the bytes are not of it. Lent where it can be. CDC_FULL: no memory.
+ */
+int mys_put_text(const struct mys_field *field, struct cdc_slice bytes, struct cdc_arena *arena,
+                 struct cdc_value *ret);
 
 #define MYS_PARSER(name)                                                                           \
     int name(const struct mys_field *field, struct cdc_reader *rd, struct cdc_arena *arena,        \

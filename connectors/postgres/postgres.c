@@ -85,9 +85,10 @@ static const struct cdc_option options[] = {
      .type = CDC_OPT_CHOICE,
      .choices = "auto|key|ctid",
      .dflt = "auto",
-     .doc = "How tables are cut into ranges by the copy at the start: `key` ranges survive a "
-            "restart, `ctid` ranges follow the heap. `auto`: by key above 1 GiB if the key follows "
-            "the heap, else by ctid."},
+     .doc =
+         "How tables are cut into ranges by the copy at the start: `key` ranges survive a "
+         "restart, `ctid` ranges follow the heap. `auto`: by key from 1 GiB or 4 million rows on "
+         "if the key follows the heap, else by ctid."},
     {.name = NULL}};
 
 static struct pgs_source *self(struct cdc_source *src)

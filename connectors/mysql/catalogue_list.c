@@ -1,0 +1,273 @@
+/*
+ * catalogue_list.c - the tables of information_schema that could be captured.
+ *
+ * Only schemas that a rule can match are asked for, each by its name. The short list opens no
+ * table; the long one makes the server look into each, and is for `check`, `init` and a start.
+ *
+ * REFERENTIAL_CONSTRAINTS says what a foreign key does, but MariaDB hides it from who may only read
+ * the table. KEY_COLUMN_USAGE is not hidden: what it names and the other does not is asked for its
+ * CREATE TABLE.
+ */
+#include "catalogue.h"
+#include "infotype.h"
+
+#include <stdlib.h>
+
+#define SQL_MAX 8192
+
+struct list {
+    MYSQL *conn;
+    const struct cdc_config *cfg; /* NULL: every schema, no rules */
+    struct cdc_arena *arena;
+    bool names;             /* these and no more */
+    struct mys_facts facts; /* mariadb, lower_case */
+    struct mys_cat_table *tabs;
+    size_t n, cap;
+};
+
+/* May the pattern's part before the dot be this schema? It is compared up to what is no plain text.
+ */
+static bool may_match(const char *pattern, const char *schema)
+{
+    size_t n = strcspn(pattern, "*?[\\.");
+    if (strncmp(pattern, schema, n) != 0)
+        return false;
+    return pattern[n] != '.' || schema[n] == 0;
+}
+
+static bool is_wanted(const struct list *list, const char *schema)
+{
+    const struct cdc_rule *rules;
+    if (mys_is_system(schema))
+        return false;
+    size_t n = list->cfg ? cdc_capture_rules(list->cfg->capture, &rules) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (rules[i].tables && !rules[i].skip && may_match(rules[i].tables, schema))
+            return true;
+    return !list->cfg;
+}
+
+static int grow(struct list *list, size_t more, struct cdc_error *err)
+{
+    if (list->n + more <= list->cap)
+        return CDC_OK;
+    size_t cap = (list->n + more) * 2;
+    struct mys_cat_table *tabs = cdc_arena_alloc(list->arena, cap * sizeof *tabs);
+    if (!tabs)
+        return cdc_fail_oom(err);
+    if (list->n)
+        memcpy(tabs, list->tabs, list->n * sizeof *tabs);
+    list->tabs = tabs;
+    list->cap = cap;
+    return CDC_OK;
+}
+
+enum { T_NAME, T_TYPE, T_ENGINE, T_ROWS, T_BYTES };
+
+static int take_table(struct list *list, const char *schema, MYSQL_ROW row, struct cdc_error *err)
+{
+    struct mys_cat_table *tab = &list->tabs[list->n];
+    char *name = cdc_arena_strdup(list->arena, row[T_NAME]);
+    if (!name)
+        return cdc_fail_oom(err);
+    mys_name_fold(&list->facts, name);
+    *tab = (struct mys_cat_table){.schema = schema, .name = name};
+    tab->rule = list->cfg ? cdc_capture_match(list->cfg->capture, schema, name) : NULL;
+    tab->base =
+        strcmp(row[T_TYPE], "BASE TABLE") == 0 || strcmp(row[T_TYPE], "SYSTEM VERSIONED") == 0;
+    list->n++;
+    if (list->names)
+        return CDC_OK;
+    tab->engine = cdc_arena_strdup(list->arena, row[T_ENGINE] ? row[T_ENGINE] : "");
+    tab->rows = row[T_ROWS] ? strtoull(row[T_ROWS], NULL, 10) : 0;
+    tab->bytes = row[T_BYTES] ? strtoull(row[T_BYTES], NULL, 10) : 0;
+    return tab->engine ? CDC_OK : cdc_fail_oom(err);
+}
+
+/* A query whose last condition is on the schema's name. */
+static int ask_schema(const struct list *list, const char *select, const char *schema,
+                      MYSQL_RES **ret, struct cdc_error *err)
+{
+    struct cdc_buf sql = CDC_BUF(SQL_MAX);
+    cdc_buf_printf(&sql, "%s = ", select);
+    mys_literal_put(&sql, schema);
+    const char *text = cdc_buf_cstr(&sql);
+    int rc = text ? mys_query(list->conn, text, ret, err) : cdc_fail_oom(err);
+    cdc_buf_done(&sql);
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct mys_cat_table *x = a, *y = b;
+    int c = strcmp(x->schema, y->schema);
+    return c ? c : strcmp(x->name, y->name);
+}
+
+/* The schema's table of that name, which lies behind `from`; NULL: it came since. */
+static struct mys_cat_table *find_table(const struct list *list, size_t from, const char *schema,
+                                        char *name)
+{
+    mys_name_fold(&list->facts, name);
+    const struct mys_cat_table key = {.schema = schema, .name = name};
+    return bsearch(&key, list->tabs + from, list->n - from, sizeof key, by_name);
+}
+
+static int mark_keyed(const struct list *list, size_t from, const char *schema,
+                      struct cdc_error *err)
+{
+    MYS_CLEAR MYSQL_RES *res = NULL;
+    if (ask_schema(list,
+                   "SELECT TABLE_NAME FROM information_schema.STATISTICS"
+                   " WHERE INDEX_NAME = 'PRIMARY' AND SEQ_IN_INDEX = 1 AND TABLE_SCHEMA",
+                   schema, &res, err) < 0)
+        return CDC_FAIL;
+    MYSQL_ROW row;
+    while ((row = mysql_fetch_row(res))) {
+        struct mys_cat_table *tab = row[0] ? find_table(list, from, schema, row[0]) : NULL;
+        if (tab)
+            tab->keyed = true;
+    }
+    return CDC_OK;
+}
+
+/* Does a foreign key in the table's own words do more than refuse? */
+static int read_cascades(const struct list *list, struct mys_cat_table *tab, struct cdc_error *err)
+{
+    MYS_CLEAR MYSQL_RES *res = NULL;
+    struct cdc_buf sql = CDC_BUF(SQL_MAX);
+    cdc_buf_str(&sql, "SHOW CREATE TABLE ");
+    mys_table_put(&sql, tab->schema, tab->name);
+    const char *text = cdc_buf_cstr(&sql);
+    int rc = text ? mys_query(list->conn, text, &res, err) : cdc_fail_oom(err);
+    cdc_buf_done(&sql);
+    MYSQL_ROW row = rc == CDC_OK ? mysql_fetch_row(res) : NULL;
+    tab->cascades = row && row[1] && mys_create_cascades(row[1]);
+    return rc;
+}
+
+/* By REFERENTIAL_CONSTRAINTS: which foreign keys do more, and of which tables it speaks at all. */
+static int mark_told(const struct list *list, size_t from, const char *schema, bool *seen,
+                     struct cdc_error *err)
+{
+    MYS_CLEAR MYSQL_RES *res = NULL;
+    if (ask_schema(list,
+                   "SELECT TABLE_NAME, UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+                   " OR DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+                   " FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA",
+                   schema, &res, err) < 0)
+        return CDC_FAIL;
+    MYSQL_ROW row;
+    while ((row = mysql_fetch_row(res))) {
+        struct mys_cat_table *tab = row[0] ? find_table(list, from, schema, row[0]) : NULL;
+        if (!tab)
+            continue;
+        tab->cascades |= row[1] && row[1][0] == '1';
+        seen[tab - list->tabs - from] = true;
+    }
+    return CDC_OK;
+}
+
+/* By their own words: those that KEY_COLUMN_USAGE names and the other did not. */
+static int mark_hidden(const struct list *list, size_t from, const char *schema, const bool *seen,
+                       struct cdc_error *err)
+{
+    MYS_CLEAR MYSQL_RES *res = NULL;
+    if (ask_schema(list,
+                   "SELECT DISTINCT TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE"
+                   " WHERE REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA",
+                   schema, &res, err) < 0)
+        return CDC_FAIL;
+    MYSQL_ROW row;
+    while ((row = mysql_fetch_row(res))) {
+        struct mys_cat_table *tab = row[0] ? find_table(list, from, schema, row[0]) : NULL;
+        if (tab && !seen[tab - list->tabs - from] && read_cascades(list, tab, err) < 0)
+            return CDC_FAIL;
+    }
+    return CDC_OK;
+}
+
+static int mark_cascades(const struct list *list, size_t from, const char *schema,
+                         struct cdc_error *err)
+{
+    bool *seen = cdc_arena_zalloc(list->arena, list->n - from);
+    if (!seen)
+        return cdc_fail_oom(err);
+    int rc = mark_told(list, from, schema, seen, err);
+    return rc == CDC_OK && list->facts.mariadb ? mark_hidden(list, from, schema, seen, err) : rc;
+}
+
+static const char names_sql[] =
+    "SELECT TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA";
+static const char sizes_sql[] = "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_ROWS, DATA_LENGTH"
+                                " FROM information_schema.TABLES WHERE TABLE_SCHEMA";
+
+static int list_schema(struct list *list, char *schema, struct cdc_error *err)
+{
+    MYS_CLEAR MYSQL_RES *res = NULL;
+    size_t from = list->n;
+    if (ask_schema(list, list->names ? names_sql : sizes_sql, schema, &res, err) < 0 ||
+        grow(list, (size_t)mysql_num_rows(res), err) < 0)
+        return CDC_FAIL;
+    mys_name_fold(&list->facts, schema);
+    MYSQL_ROW row;
+    while ((row = mysql_fetch_row(res)))
+        if (take_table(list, schema, row, err) < 0)
+            return CDC_FAIL;
+    if (list->n == from)
+        return CDC_OK;
+    qsort(list->tabs + from, list->n - from, sizeof *list->tabs, by_name);
+    if (list->names)
+        return CDC_OK;
+    return mark_cascades(list, from, schema, err) < 0 ? CDC_FAIL
+                                                      : mark_keyed(list, from, schema, err);
+}
+
+static int list_all(struct list *list, struct cdc_error *err)
+{
+    MYS_CLEAR MYSQL_RES *res = NULL;
+    if (mys_query(list->conn,
+                  "SELECT SCHEMA_NAME, @@lower_case_table_names, VERSION() LIKE '%MariaDB%'"
+                  " FROM information_schema.SCHEMATA",
+                  &res, err) < 0)
+        return CDC_FAIL;
+    MYSQL_ROW row;
+    while ((row = mysql_fetch_row(res))) {
+        list->facts.lower_case = (uint8_t)strtoul(row[1], NULL, 10);
+        list->facts.mariadb = row[2][0] == '1';
+        if (!is_wanted(list, row[0]))
+            continue;
+        char *schema = cdc_arena_strdup(list->arena, row[0]);
+        if (!schema)
+            return cdc_fail_oom(err);
+        if (list_schema(list, schema, err) < 0)
+            return CDC_FAIL;
+    }
+    if (list->n)
+        qsort(list->tabs, list->n, sizeof *list->tabs, by_name);
+    return CDC_OK;
+}
+
+static int list_into(struct list *list, struct mys_cat_table **ret, size_t *ret_n,
+                     struct cdc_error *err)
+{
+    if (list_all(list, err) < 0)
+        return CDC_FAIL;
+    *ret = list->tabs;
+    *ret_n = list->n;
+    return CDC_OK;
+}
+
+int mys_catalogue_list(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
+                       struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err)
+{
+    struct list list = {.conn = conn, .cfg = cfg, .arena = arena};
+    return list_into(&list, ret, ret_n, err);
+}
+
+int mys_catalogue_names(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
+                        struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err)
+{
+    struct list list = {.conn = conn, .cfg = cfg, .arena = arena, .names = true};
+    return list_into(&list, ret, ret_n, err);
+}

@@ -1,0 +1,373 @@
+/*
+ * snap_read.c - one table, or a range of it, under a look: shape, SELECT, rows.
+ *
+ *   SAVEPOINT            so that the table's metadata lock can be given back while the look stays
+ *   SELECT ... LIMIT 0   takes that lock: from here on nobody alters the table
+ *   the catalogue        of now, over the side connection, shows the columns that our user knows;
+ *                        else it is given up
+ *   SELECT               text protocol, unbuffered: the server sends as we read
+ *   ROLLBACK TO          gives the lock back
+ *
+ * A look older than the table's files is refused by InnoDB (1412) with the first row. Once a second
+ * it is looked whether somebody waits for our lock; then the statement is ended (KILL QUERY), and
+ * the lock given back.
+ */
+#include "snap.h"
+
+#include "cdc/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define LOOK_US 1000000
+
+static struct mys_which which_of(const struct mys_reader *reader)
+{
+    return (struct mys_which){.schema = reader->tab->schema, .name = reader->tab->name};
+}
+
+static int given_up(const struct mys_reader *reader, const char *why, struct cdc_error *err)
+{
+    const struct mys_which which = which_of(reader);
+    return mys_given_up(&which, why, err);
+}
+
+/* ---- beginning ---- */
+
+static void forget(struct mys_reader *reader)
+{
+    cdc_table_unref(reader->tab);
+    mys_shape_free(reader->shape);
+    free(reader->text);
+    reader->tab = NULL;
+    reader->shape = NULL;
+    reader->text = NULL;
+}
+
+/* The same columns of the same types: rows of the one are rows of the other. */
+static bool same_columns(const struct cdc_table *a, const struct cdc_table *b)
+{
+    bool same = a->n == b->n;
+    for (uint16_t i = 0; same && i < a->n; i++)
+        same = strcmp(a->cols[i].name, b->cols[i].name) == 0 &&
+               strcmp(a->cols[i].type, b->cols[i].type) == 0 &&
+               a->cols[i].kind == b->cols[i].kind && a->cols[i].key == b->cols[i].key;
+    return same;
+}
+
+static int set_parsers(struct mys_reader *reader, struct cdc_error *err)
+{
+    const struct cdc_table *tab = reader->tab;
+    reader->text = calloc(tab->n + 1u, sizeof *reader->text);
+    if (!reader->text)
+        return cdc_fail_oom(err);
+    for (uint16_t i = 0; i < tab->n; i++) {
+        reader->text[i] = mys_text_of(&reader->shape->fields[i]);
+        if (!reader->text[i])
+            return cdc_fail(err, CDC_FATAL, tab->name,
+                            "column %s.%s.%s has a type that cannot be copied; please report this",
+                            tab->schema, tab->name, tab->cols[i].name);
+    }
+    return CDC_OK;
+}
+
+/* The table as it is now, locked, must be what our user knows. */
+static int look_again(struct mys_reader *reader, struct cdc_error *err)
+{
+    struct mys_viewer *ses = reader->ses;
+    struct cdc_table *now = NULL;
+    int rc = mys_rel_now(reader->src, ses->side, reader->tab->schema, reader->tab->name, &now,
+                         &reader->shape, err);
+    if (rc == CDC_FAIL && mysql_errno(ses->side))
+        rc = mys_viewer_fail(ses, ses->side, err);
+    if (rc == CDC_END || (rc == CDC_OK && !same_columns(now, reader->tab)))
+        rc = given_up(reader, "the table is not what it was any more; it is looked at again", err);
+    cdc_table_unref(now);
+    return rc == CDC_OK ? set_parsers(reader, err) : rc;
+}
+
+static int lock(struct mys_reader *reader, struct cdc_error *err)
+{
+    struct mys_viewer *ses = reader->ses;
+    const struct mys_which which = which_of(reader);
+    struct cdc_buf sql = CDC_BUF(4096);
+    cdc_buf_str(&sql, "SELECT 1 FROM ");
+    mys_table_put(&sql, which.schema, which.name);
+    cdc_buf_str(&sql, " LIMIT 0");
+    int rc = mys_viewer_run(ses, ses->conn, cdc_buf_cstr(&sql), NULL, err);
+    cdc_buf_done(&sql);
+    unsigned code = mysql_errno(ses->conn);
+    if (rc == CDC_AGAIN)
+        rc = given_up(reader, "the table is locked by somebody who alters it, or gone", err);
+    else if (rc == CDC_FAIL && (code == 1142 || code == 1143 || code == 1044))
+        rc = mys_may_not_read(ses, &which, err);
+    return rc;
+}
+
+static int put_range(struct mys_reader *reader, const struct cdc_range *range, struct cdc_buf *sql,
+                     struct cdc_error *err)
+{
+    const struct mys_which which = which_of(reader);
+    struct mys_key key = {.n = 0};
+    if (!range->from.p && !range->to.p) {
+        cdc_buf_str(sql, " WHERE TRUE");
+        return CDC_OK;
+    }
+    int rc = mys_key_look(reader->ses, &which, &key, err);
+    cdc_buf_str(sql, " FORCE INDEX (PRIMARY) WHERE TRUE");
+    if (rc == CDC_OK && mys_range_sql(&key, range, sql) != CDC_OK)
+        rc = given_up(reader, "the range does not fit the table's key any more", err);
+    mys_key_done(&key);
+    return rc;
+}
+
+static void put_columns(const struct mys_reader *reader, struct cdc_buf *sql)
+{
+    struct cdc_buf name = CDC_BUF(1024);
+    for (uint16_t i = 0; i < reader->tab->n; i++) {
+        cdc_buf_reset(&name);
+        mys_ident_put(&name, reader->tab->cols[i].name);
+        const char *quoted = cdc_buf_cstr(&name);
+        cdc_buf_str(sql, i ? ", " : "SELECT ");
+        mys_text_select(&reader->shape->fields[i], quoted ? quoted : "", sql);
+        sql->failed |= !quoted;
+    }
+    cdc_buf_done(&name);
+}
+
+/* Errors of an expression, which is the rule's condition if there is one. */
+static bool of_condition(unsigned code)
+{
+    static const unsigned codes[] = {1052, 1054, 1064, 1109, 1111, 1128, 1267, 1305, 1365,
+                                     1411, 1525, 1582, 1583, 1584, 1630, 1690, 3141, 3143};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (codes[i] == code)
+            return true;
+    return false;
+}
+
+static int select_failed(struct mys_reader *reader, struct cdc_error *err)
+{
+    MYSQL *conn = reader->ses->conn;
+    const struct mys_which which = which_of(reader);
+    const struct cdc_rule *rule = reader->tab->rule;
+    unsigned code = mysql_errno(conn);
+    if (rule && rule->copy_where && of_condition(code))
+        return cdc_fail(err, CDC_CONFIG, rule->where,
+                        "the rows of table %s.%s cannot be copied: the server refuses the rule's "
+                        "`where` (error %u); correct it",
+                        which.schema, which.name, code);
+    if (code == 1142 || code == 1143)
+        return mys_may_not_read(reader->ses, &which, err);
+    int rc = mys_viewer_fail(reader->ses, conn, err);
+    if (rc == CDC_AGAIN && code == 1412)
+        return given_up(reader,
+                        "the table was altered, rewritten or truncated since the look at it; "
+                        "another look is taken",
+                        err);
+    if (rc == CDC_AGAIN)
+        return given_up(reader, "the table is locked, or reading was ended by somebody", err);
+    return rc;
+}
+
+static int start_select(struct mys_reader *reader, const struct cdc_range *range, const char *where,
+                        struct cdc_error *err)
+{
+    MYSQL *conn = reader->ses->conn;
+    struct cdc_buf sql = CDC_BUF((size_t)64 << 20);
+    put_columns(reader, &sql);
+    cdc_buf_str(&sql, " FROM ");
+    mys_table_put(&sql, reader->tab->schema, reader->tab->name);
+    int rc = put_range(reader, range, &sql, err);
+    if (where) /* a comment at its end ends with the line */
+        cdc_buf_printf(&sql, " AND (%s\n)", where);
+    const char *text = cdc_buf_cstr(&sql);
+    if (rc == CDC_OK && !text)
+        rc = cdc_fail_oom(err);
+    if (rc == CDC_OK && mysql_real_query(conn, text, (unsigned long)sql.len) != 0)
+        rc = select_failed(reader, err);
+    if (rc == CDC_OK && !(reader->res = mysql_use_result(conn)))
+        rc = select_failed(reader, err);
+    cdc_buf_done(&sql);
+    return rc;
+}
+
+int mys_reader_begin(struct mys_reader *reader, struct cdc_table *tab,
+                     const struct cdc_range *range, const char *where, struct cdc_error *err)
+{
+    struct mys_viewer *ses = reader->ses;
+    if (mys_reader_end(reader, err) < 0)
+        return CDC_FAIL;
+    forget(reader);
+    reader->tab = cdc_table_ref(tab);
+    reader->look_us = cdc_mono_us() + LOOK_US;
+    if (mys_viewer_run(ses, ses->conn, "SAVEPOINT copying", NULL, err) != CDC_OK)
+        return CDC_FAIL;
+    reader->begun = true;
+    int rc = lock(reader, err);
+    if (rc == CDC_OK)
+        rc = look_again(reader, err);
+    if (rc == CDC_OK)
+        rc = start_select(reader, range, where, err);
+    return rc == CDC_AGAIN && mys_reader_end(reader, err) < 0 ? CDC_FAIL : rc;
+}
+
+/* ---- ending ---- */
+
+/* Ends the SELECT, and reads away what has been sent. */
+static int kill_select(struct mys_reader *reader, struct cdc_error *err)
+{
+    struct mys_viewer *ses = reader->ses;
+    char sql[64];
+    snprintf(sql, sizeof sql, "KILL QUERY %lu", ses->id);
+    int rc = reader->res->eof ? CDC_OK : mys_viewer_run(ses, ses->side, sql, NULL, err);
+    if (rc == CDC_OK)
+        mys_clear(&reader->res);
+    return rc == CDC_OK ? CDC_OK : CDC_FAIL;
+}
+
+/* The KILL may come when the SELECT was over, and end this: then it has come. */
+int mys_reader_end(struct mys_reader *reader, struct cdc_error *err)
+{
+    struct mys_viewer *ses = reader->ses;
+    if (!reader->begun)
+        return CDC_OK;
+    if (reader->res && kill_select(reader, err) < 0)
+        return CDC_FAIL;
+    reader->begun = false;
+    int rc = mys_viewer_run(ses, ses->conn, "ROLLBACK TO SAVEPOINT copying", NULL, err);
+    if (rc == CDC_AGAIN)
+        rc = mys_viewer_run(ses, ses->conn, "ROLLBACK TO SAVEPOINT copying", NULL, err);
+    return rc == CDC_OK ? CDC_OK : CDC_FAIL;
+}
+
+/* Much may be to come of an unfinished result, and freeing reads it: not without a socket. */
+void mys_reader_done(struct mys_reader *reader)
+{
+    if (reader->res && !reader->res->eof)
+        shutdown((int)mysql_get_socket(reader->ses->conn), SHUT_RDWR);
+    mys_clear(&reader->res);
+    reader->begun = false;
+    forget(reader);
+}
+
+/* ---- rows ---- */
+
+static int in_the_way(struct mys_reader *reader, struct cdc_error *err)
+{
+    const struct mys_which which = which_of(reader);
+    int64_t now_us = cdc_mono_us();
+    if (now_us < reader->look_us)
+        return CDC_OK;
+    if (mys_viewer_stopped(reader->ses))
+        return cdc_fail(err, CDC_RETRY, "mysql", "reading of tables was stopped");
+    int rc = mys_in_the_way(reader->ses, &which, err);
+    reader->look_us = cdc_mono_us() + LOOK_US;
+    if (rc != CDC_AGAIN)
+        return rc;
+    return mys_reader_end(reader, err) < 0
+               ? CDC_FAIL
+               : given_up(reader,
+                          "somebody waits to alter the table, or to lock all, and reading on would "
+                          "stand in the way of all who use it; it is read again later",
+                          err);
+}
+
+static const struct cdc_tx *tx_of(const struct mys_reader *reader, struct cdc_batch *batch)
+{
+    if (batch->n > 0)
+        return batch->changes[0].tx;
+    struct cdc_tx *tx = cdc_arena_alloc(batch->arena, sizeof *tx);
+    if (!tx)
+        return NULL;
+    *tx = reader->tx;
+    if (tx->id.p)
+        tx->id = cdc_arena_copy(batch->arena, tx->id);
+    return tx;
+}
+
+static int odd_value(const struct mys_reader *reader, uint16_t col, struct cdc_error *err)
+{
+    const struct cdc_table *tab = reader->tab;
+    return cdc_fail(err, CDC_FATAL, tab->name,
+                    "column %s.%s.%s (%s): the server sent a value that this type does not have. "
+                    "Leave the table out by `skip: true` to go on",
+                    tab->schema, tab->name, tab->cols[col].name, tab->cols[col].type);
+}
+
+static int too_large(const struct mys_reader *reader, struct cdc_error *err)
+{
+    const struct cdc_table *tab = reader->tab;
+    return cdc_fail(err, CDC_OPERATOR, tab->name,
+                    "a row of table %s.%s is larger than source.max_row_bytes (%zu): raise it "
+                    "(three times as much memory is needed), or leave the table out by `skip: "
+                    "true`",
+                    tab->schema, tab->name, reader->ses->srv->max_row);
+}
+
+static int take_values(const struct mys_reader *reader, MYSQL_ROW row, struct cdc_arena *arena,
+                       struct cdc_value *ret, struct cdc_error *err)
+{
+    const unsigned long *lens = mysql_fetch_lengths(reader->res);
+    size_t len = 0;
+    for (uint16_t i = 0; i < reader->tab->n; i++)
+        len += row[i] ? lens[i] : 0;
+    if (len > reader->ses->srv->max_row)
+        return too_large(reader, err);
+    for (uint16_t i = 0; i < reader->tab->n; i++) {
+        if (!row[i]) {
+            ret[i] = (struct cdc_value){.kind = CDC_NULL};
+            continue;
+        }
+        int rc = reader->text[i](&reader->shape->fields[i], cdc_slice_of(row[i], lens[i]), arena,
+                                 &ret[i]);
+        if (rc != CDC_OK)
+            return rc == CDC_FULL ? cdc_fail_oom(err) : odd_value(reader, i, err);
+    }
+    return CDC_OK;
+}
+
+static int add_row(struct mys_reader *reader, MYSQL_ROW row, struct cdc_batch *batch,
+                   struct cdc_error *err)
+{
+    const struct cdc_tx *tx = tx_of(reader, batch);
+    struct cdc_value *after = cdc_batch_values(batch, reader->tab->n);
+    if (!tx || !after)
+        return cdc_fail_oom(err);
+    if (take_values(reader, row, batch->arena, after, err) < 0)
+        return CDC_FAIL;
+    struct cdc_change *chg = cdc_batch_add(batch, reader->tab);
+    if (!chg)
+        return cdc_fail_oom(err);
+    chg->op = CDC_OP_READ;
+    chg->flags = reader->flags;
+    chg->tx = tx;
+    chg->ordinal = reader->ordinal;
+    chg->after = after;
+    return CDC_OK;
+}
+
+/* No more rows: well, or not. */
+static int finish(struct mys_reader *reader, struct cdc_error *err)
+{
+    int rc = mysql_errno(reader->ses->conn) ? select_failed(reader, err) : CDC_END;
+    if (rc == CDC_FAIL)
+        return rc;
+    return mys_reader_end(reader, rc == CDC_END ? err : NULL) < 0 ? CDC_FAIL : rc;
+}
+
+int mys_reader_read(struct mys_reader *reader, size_t max_rows, struct cdc_batch *batch,
+                    struct cdc_error *err)
+{
+    int rc = reader->res ? CDC_OK : CDC_END;
+    batch->read_us = cdc_now_us();
+    while (rc == CDC_OK && batch->n < max_rows && (batch->n == 0 || !cdc_batch_full(batch))) {
+        rc = in_the_way(reader, err);
+        if (rc != CDC_OK)
+            break;
+        MYSQL_ROW row = mysql_fetch_row(reader->res);
+        rc = row ? add_row(reader, row, batch, err) : finish(reader, err);
+    }
+    return rc;
+}

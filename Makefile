@@ -37,8 +37,8 @@ LIVE  := $(wildcard tests/live/test_*.c)
 FUZZ  := $(wildcard tests/fuzz/fuzz_*.c)
 
 
-.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo demo-kafka test test-readers torture torture-kafka torture-snapshot \
-  bench bench-kafka bench-snapshot lint format docs install uninstall deb clean FORCE
+.PHONY: all help libraries unit unit-build live fuzz-build fuzz demo demo-kafka demo-mysql test test-readers torture torture-kafka torture-snapshot \
+  bench bench-kafka bench-mysql bench-snapshot lint format docs install uninstall deb clean FORCE
 all: libraries $(BUILD)/sidestream ## builds build/release/sidestream
 
 help: ## this list
@@ -76,9 +76,18 @@ $(BUILD)/bench/commits.so: bench/commits.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -shared -fPIC -o $@ $<
 
+$(BUILD)/bench/binlog_raw: $(BUILD)/bench/binlog_raw.o
+	$(CC) $(LDFLAGS) -o $@ $^ -lmariadb
+
+$(BUILD)/bench/mysql_decode: $(BUILD)/bench/mysql_decode.o $(OBJ)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 # --- what people run ------------------------------------------------------------------------------
 demo: ## installs, builds, and shows the main job on a throw-away PostgreSQL
 	demo/demo.sh
+
+demo-mysql: ## the same with a throw-away MariaDB
+	demo/demo.sh mysql
 
 demo-kafka: ## the same with a throw-away Kafka broker, read by a stock Python consumer
 	demo/demo-kafka.sh
@@ -119,6 +128,9 @@ bench-kafka: all $(BUILD)/bench/produce $(BUILD)/bench/commits.so ## PostgreSQL 
 
 bench-snapshot: all ## copies of tables beside binary COPY of the same; null, lake, Kafka; writes docs/benchmarks-snapshot.md
 	scripts/install.sh build test && .cache/venv/bin/python bench/snapshot.py $(BENCH)
+
+bench-mysql: all $(BUILD)/bench/binlog_raw $(BUILD)/bench/mysql_decode ## the binlog of MariaDB and MySQL beside a bare packet loop; writes docs/benchmarks-mysql.md
+	scripts/install.sh build test && .cache/venv/bin/python bench/mysql.py $(BENCH)
 
 lint: ## format, headers alone, include direction, cppcheck, clang-tidy
 	scripts/check-format.sh && scripts/check-headers.sh && scripts/check-includes.sh && \

@@ -129,6 +129,33 @@ def measure(pg, slot, words, every=0.03, at_stream=lambda: None):
     return Run(seconds, usage.ru_utime + usage.ru_stime, sender[1], peak[0], resident, threads)
 
 
+def measured(words, begins=None, at_begin=lambda: None):
+    """Runs the command; seconds from the line that holds `begins` (from the start, if None) to its end."""
+    peak, done, began = [0], threading.Event(), time.monotonic()
+    with open(os.devnull, "wb") as nowhere:
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=nowhere, stderr=subprocess.PIPE)
+
+    def watch():
+        while not done.wait(0.02):
+            peak[0] = max(peak[0], memory_of(process.pid))
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    err, start, skip = b"", began, 0.0
+    for line in process.stderr:
+        if begins and begins in line:
+            start, skip = time.monotonic(), cpu_of(process.pid) or 0.0
+            at_begin()
+        err += line
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    done.set()
+    watcher.join()
+    if process.returncode or (begins and begins not in err):
+        sys.exit(f"{words[0]} ended with {process.returncode}: {err[-2000:].decode(errors='replace')}")
+    return Run(seconds, usage.ru_utime + usage.ru_stime - skip, 0.0, peak[0], [], {})
+
+
 def median(values):
     return statistics.median(values)
 

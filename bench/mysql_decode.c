@@ -1,7 +1,6 @@
 /*
  * mysql_decode.c - what decoding a binlog costs, without server or network: a binlog file in
- * memory, every event decoded, then every row also encoded as Avro (envelope row). Run by
- * mysql_decode.sh.
+ * memory, every event decoded, then every row also encoded as Avro (envelope row). Run by mysql.py.
  *
  *   mysql_decode FILE       CPU seconds per million rows and million rows per second, each the best
  *                           of five: heads alone (with CRC), rows decoded, rows decoded and encoded

@@ -10,12 +10,9 @@ The document is written anew but for what stands below the line "## What the pro
 """
 import argparse
 import itertools
-import os
 import pathlib
 import shutil
-import subprocess
 import sys
-import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -25,7 +22,7 @@ from sidestream_test import lab as labs  # noqa: E402  (finds the virtual enviro
 
 from bare import forget_topics  # noqa: E402
 from document import machine, write  # noqa: E402
-from measure import TABLE, Bars, Run, cpu_of, median, memory_of, row_sql  # noqa: E402
+from measure import TABLE, Bars, measured, median, row_sql  # noqa: E402
 from sidestream_test import copy_judge  # noqa: E402
 from sidestream_test.sidecar import BINARY  # noqa: E402
 from throughput import warm  # noqa: E402
@@ -61,33 +58,6 @@ def arguments():
 
 
 # ---- one run ----
-
-def measured(words, begins=None, at_begin=lambda: None):
-    """Runs the command; seconds from the line that holds `begins` (from the start, if None) to its end."""
-    peak, done, began = [0], threading.Event(), time.monotonic()
-    with open(os.devnull, "wb") as nowhere:
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=nowhere, stderr=subprocess.PIPE)
-
-    def watch():
-        while not done.wait(0.02):
-            peak[0] = max(peak[0], memory_of(process.pid))
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    err, start, skip = b"", began, 0.0
-    for line in process.stderr:
-        if begins and begins in line:
-            start, skip = time.monotonic(), cpu_of(process.pid) or 0.0
-            at_begin()
-        err += line
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    done.set()
-    watcher.join()
-    if process.returncode or (begins and begins not in err):
-        sys.exit(f"{words[0]} ended with {process.returncode}: {err[-2000:].decode(errors='replace')}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime - skip, 0.0, peak[0], [], {})
-
 
 def native(pg):
     return measured([f"{pg.bin}/psql", "-X", "-q", "-h", pg.base, "-p", str(pg.port), "-U", "postgres", "-d", "postgres", "-c",
@@ -217,15 +187,13 @@ def resume(l, pg, broker, options, bars):
         pg.sql(f"insert into bench.narrow select g, g % 1000 from generate_series({first}, {min(options.narrow, first + 999_999)}) g")
     pg.each("vacuum (analyze, freeze) bench.narrow", "checkpoint")
     size = pg.value("select pg_table_size('bench.narrow')")
-    least = size // 2 // 40  # two connections; a fortieth of the table each
-    ways = {f"`copy_split: key`, `range_bytes: {least >> 20 or 1}MiB`": ({"range_bytes": f"{least >> 20 or 1}MiB"}, "key"),
-            "`mode: ranged`, the same ranges": ({"mode": "ranged", "range_bytes": f"{least >> 20 or 1}MiB"}, "key"),
-            "by default (below 1 GiB tables are cut by ctid, and begun anew)": ({}, "auto")}
+    ways = {"by default": ({}, "auto"), "`mode: ranged`": ({"mode": "ranged"}, "auto"),
+            "`copy_split: ctid` (begun anew)": ({}, "ctid")}
     lines = ["| | rows that came twice | of the table | seconds for the rest | peak resident |", "|---|---:|---:|---:|---:|"]
     for name, (how, split) in ways.items():
         again, got = killed_at_half(l, pg, options, how, copy_split=split)
         lines.append(f"| {name} | {again:,} | {again / options.narrow * 100:.1f} % | {got.seconds:.1f} | {got.memory / 2**20:.0f} MiB |")
-        if split == "key":
+        if split == "auto" and not options.quick:  # a table from 4 million rows on is cut by key
             bars.at_most(f"rows read again after a kill -9 at the half, {name}", again / options.narrow, AGAIN, lambda x: f"{x * 100:.1f} % of the table")
         bars.at_most(f"memory, {options.narrow:,} narrow rows, {name}", got.memory / 2**20, MEMORY, lambda x: f"{x:.0f} MiB")
     pg.sql("drop table bench.narrow")

@@ -7,6 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 out=$PWD/build/demo-kafka
 # shellcheck source=demo/story.sh
 . demo/story.sh
+# shellcheck source=demo/postgres.sh
+. demo/postgres.sh
 # shellcheck source=tests/servers/kafka.sh
 . tests/servers/kafka.sh
 
@@ -18,12 +20,12 @@ at_end() { kafka_crash "$work/kafka"; }
 at_end=at_end
 kafka_up "$jars" "$work/kafka" 1 "$broker" "$controller" "1@127.0.0.1:$controller"
 kafka_wait "$work/kafka" "$broker"
-postgres
+database
 cat >"$out/demo.yaml" <<CONFIG
 name: demo
 source:
-  type: postgres
-  url: postgresql://postgres@127.0.0.1:$port/postgres
+  type: $type
+  url: $url
 capture:
   - tables: shop.*
     envelope: row

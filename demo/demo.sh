@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
-# demo.sh: the whole path on one machine in about a minute (make demo). A throw-away PostgreSQL, a shop's business in two
-# sessions, a column added mid-way, the sidecar killed with -9 and started again; then the tables as a consumer
-# sees them, and every one compared with the database. Ends with 1 if anything disagrees.
-# Needs nothing but Debian's packages, which it installs. The lake stays in build/demo/.
+# demo.sh [postgres|mysql]: the whole path on one machine in about a minute (make demo, make demo-mysql). A throw-away
+# database, a shop's business in two sessions, a column added mid-way, the sidecar killed with -9 and started again; then
+# the tables as a consumer sees them, and every one compared with the database. Ends with 1 if anything disagrees.
+# Needs nothing but Debian's packages, which it installs. The lake stays in build/demo/ (build/demo-mysql/).
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+kind=${1:-postgres}
 out=$PWD/build/demo
+[ "$kind" = postgres ] || out=$out-$kind
 # shellcheck source=demo/story.sh
 . demo/story.sh
+# shellcheck source=demo/postgres.sh
+. "demo/$kind.sh"
 
 needs demo
-postgres
+database
 cat >"$out/demo.yaml" <<CONFIG
 name: demo
 source:
-  type: postgres
-  url: postgresql://postgres@127.0.0.1:$port/postgres
+  type: $type
+  url: $url
 capture:
   - tables: shop.*
 sink:

@@ -1,17 +1,16 @@
 # shellcheck shell=bash
-# story.sh: what the demos share; source it. A throw-away PostgreSQL with a shop (shop.sql) that has products and customers already, a
+# story.sh: what the demos share; source it. A throw-away database with a shop (shop.sql) that has products and customers already, a
 # sidecar that copies these and captures what follows, a day of business in two sessions with the sidecar killed in the middle of it,
 # and the comparison of a SQLite file with the database.
 #
-# The caller sets `out` (a folder), writes $out/demo.yaml, and defines progress_of (a few words: how far the output is).
+# The caller sets `out` (a folder), sources the database (postgres.sh says what is wanted of one), writes $out/demo.yaml, and defines
+# progress_of (a few words: how far the output is).
 set -euo pipefail
 : "${out:?}"
 # shellcheck disable=SC2034  # the callers use it
 here=$PWD
 sidestream=$PWD/${BUILD:-build/release}/sidestream
 orders=${DEMO_ORDERS:-4000} # of each session
-# shellcheck source=tests/servers/postgres.sh
-. tests/servers/postgres.sh
 
 bold='' plain=''
 if [ -t 1 ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
@@ -23,18 +22,17 @@ die() {
     exit 1
 }
 
-pids=() work='' server='' at_end=:
+pids=() work='' at_end=:
 cleanup() {
     local p
     for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
     $at_end || true
-    [ -z "$server" ] || pg_down "$bin" "$work/pg" fast || true
+    database_down || true
     [ -z "$work" ] || rm -rf "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-sql() { psql -h 127.0.0.1 -p "$port" -U postgres -XqAt -v ON_ERROR_STOP=1 "$@"; }
 db() { sqlite3 -readonly "$out/replica.db" "$@"; }
 
 needs() { # GROUP...: of scripts/install.sh
@@ -48,15 +46,6 @@ needs() { # GROUP...: of scripts/install.sh
     chmod 755 "$work"
 }
 
-postgres() {
-    say "starting a throw-away PostgreSQL 15"
-    bin=$(tests/servers/fetch.sh 15)
-    port=$(pg_free_port)
-    pg_up "$bin" "$work/pg" "$port" "log_min_messages = error"
-    server=1
-    sql -f demo/shop.sql
-}
-
 # ---- the business, and the kill ----------------------------------------------------------------------
 
 sidecar=
@@ -66,14 +55,14 @@ start_sidecar() {
     pids+=("$sidecar")
     for _ in $(seq 100); do
         kill -0 "$sidecar" 2>/dev/null || die "the sidecar ended; its log: $(tail -3 "$out/sidecar.log")"
-        [ "$(sql -c "select active from pg_replication_slots where slot_name = 'sidestream_demo'")" != t ] || return 0
+        ! streaming || return 0
         sleep 0.1
     done
     die "the sidecar does not stream; its log: $(tail -3 "$out/sidecar.log")"
 }
 
 session() { # PART FIRST LAST
-    sql -c "call shop.work($1, $2, $3)" &
+    sql "call shop.work($1, $2, $3)" &
     pids+=($!)
     workers+=($!)
 }
@@ -81,7 +70,7 @@ progress() {
     local w placed total=$((2 * orders))
     for w in "${workers[@]}"; do
         while kill -0 "$w" 2>/dev/null; do
-            placed=$(sql -c "select coalesce(max(id), 0) from shop.orders")
+            placed=$(sql "select coalesce(max(id), 0) from shop.orders")
             note "about $placed of $total orders placed, $(progress_of)"
             sleep 1
         done
@@ -93,8 +82,8 @@ progress() {
 before=0
 opening() { # what is there before the sidecar
     say "the shop opens: its first products and customers"
-    sql -c "call shop.open(0)" -c "call shop.open(1)"
-    before=$(sql -c "select (select count(*) from shop.products) + (select count(*) from shop.customers)")
+    sql "call shop.open(0)" "call shop.open(1)"
+    before=$(sql "select (select count(*) from shop.products) + (select count(*) from shop.customers)")
 }
 copied() { # waits until the four tables are copied
     for _ in $(seq 300); do
@@ -110,8 +99,7 @@ business() {
     "$sidestream" check "$out/demo.yaml" >"$out/check.txt" || { cat "$out/check.txt"; die "sidestream check"; }
     start_sidecar
     copied
-    # A slot of our own counts what the database says was committed; the sidecar has no part in it.
-    sql -c "select pg_create_logical_replication_slot('demo_judge', 'pgoutput')" >/dev/null
+    judge
 
     say "two sessions do business: orders, shipments, price changes, cancellations, deletions, rollbacks"
     workers=()
@@ -124,14 +112,14 @@ business() {
     note "$(progress_of); business goes on without it"
     sleep 1
     say "a column is added while it is away, and the sidecar started again"
-    sql -c "alter table shop.customers add column points int"
+    sql "alter table shop.customers add column points int"
     start_sidecar
     progress
-    sql -c "update shop.customers set points = 10 * (id % 7), updated_at = now()"
+    sql "update shop.customers set points = 10 * (id % 7), updated_at = now()"
     session 0 $((orders / 2 + 1)) "$orders"
     session 1 $((orders / 2 + 1)) "$orders"
     progress
-    sql -c "delete from shop.customers where id % 40 = 7"
+    sql "delete from shop.customers where id % 40 = 7"
 
     say "business is over: SIGTERM, and what is left is drained"
     kill "$sidecar"
@@ -161,28 +149,26 @@ bad=0
 line() { printf '       %-17s %8s %-14s %8s %-14s %8s   %s\n' "$@"; }
 compare() { # TABLE COLUMNS-IN-SQL COLUMNS-IN-SQLITE
     local table=$1 theirs ours n m d verdict=same
-    theirs=$(sql -P null=NULL -c "select $2 from $table" | LC_ALL=C sort | md5sum | cut -c1-12)
+    theirs=$(rows_of "select $2 from $table" | LC_ALL=C sort | md5sum | cut -c1-12)
     ours=$(db -nullvalue NULL "select $3 from \"$table\" where not __deleted" | LC_ALL=C sort | md5sum | cut -c1-12)
-    n=$(sql -c "select count(*) from $table")
+    n=$(sql "select count(*) from $table")
     m=$(db "select count(*) from \"$table\" where not __deleted")
     d=$(db "select count(*) from \"$table\" where __deleted")
     [ "$n $theirs" = "$m $ours" ] || { verdict=DIFFERENT bad=1; }
     line "$table" "$n" "$theirs" "$m" "$ours" "$d" "$verdict"
 }
 compare_all() { # COPY PLACE COUNT READ: what the copy is called, where the captured row changes are, how many, how many rows read
-    local same iso="'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'" committed verdict=same
+    local same committed verdict=same
     say "compared with the database, row for row"
     printf '       %-17s %8s %-14s %8s %-14s %8s\n' table database md5 "$1" md5 deleted
     same="id, name, email, city, points"
-    compare shop.customers "$same, to_char(updated_at at time zone 'UTC', $iso)" "$same, updated_at"
+    compare shop.customers "$same, $(iso updated_at)" "$same, updated_at"
     compare shop.products "id, name, price, description" "id, name, price, description"
     same="id, customer_id, status, total"
-    compare shop.orders "$same, to_char(placed_at at time zone 'UTC', $iso)" "$same, placed_at"
+    compare shop.orders "$same, $(iso placed_at)" "$same, placed_at"
     same="order_id, line, product_id, quantity, price"
     compare shop.order_items "$same" "$same"
-    # I, U, D: the rows that the server itself would send. Each must have been captured, once.
-    committed=$(sql -c "select count(*) from pg_logical_slot_peek_binary_changes('demo_judge', null, null,
-      'proto_version', '1', 'publication_names', 'sidestream_demo') where get_byte(data, 0) in (73, 85, 68)")
+    committed=$(judged) # each must have been captured, once
     [ "$committed" = "$3" ] || { verdict=DIFFERENT bad=1; }
     line "row changes" "$committed" "committed" "$3" "in the $2" "" "$verdict"
     # The rows of before: each read once, some twice if the kill came into the copy.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # install.sh [GROUP...]: puts onto a Debian 12 machine what the project needs. Groups:
 #   build  the compiler and the libraries' headers
-#   demo   PostgreSQL 15 and the SQLite shell
+#   demo   PostgreSQL 15, MariaDB and the SQLite shell
 #   test   the checkers, the fault injectors, and .cache/venv from tests/requirements.txt
 # Without an argument: build and test. A second call asks dpkg and finds nothing to do: no network then.
 set -euo pipefail
@@ -10,10 +10,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=(gcc make pkg-config libc6-dev libpq-dev libmariadb-dev libjansson-dev libyaml-dev libdeflate-dev libzstd-dev
   libsqlite3-dev libssl-dev libavro-dev librdkafka-dev libcurl4-openssl-dev
   libmicrohttpd-dev)
-demo=(postgresql-15 postgresql-client-15 sqlite3 procps)
+demo=(postgresql-15 postgresql-client-15 mariadb-server-core mariadb-client-core sqlite3 procps)
 test=("${demo[@]}" libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck valgrind
   shellcheck dpkg-dev groff-base systemd python3 python3-venv patchelf unzip xz-utils fiu-utils libfiu-dev faketime
-  util-linux iproute2 openssl kcat mariadb-server-core mariadb-client-core)
+  util-linux iproute2 openssl kcat mariadb-client)
 # From Maven come PostgreSQL 14 and 16, Kafka, a registry, and readers in Java (single files, which a JDK runs); from npm
 # a reader in JavaScript. What is already there is as good as Debian's.
 command -v mvn >/dev/null 2>&1 || test+=(maven)

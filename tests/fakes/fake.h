@@ -35,6 +35,7 @@ struct fake_log {
     int rows_per_batch; /* a transaction is given in batches of at most so many */
     int released;       /* ack: the last transaction the server may forget */
     int forgot_needed;  /* acks that named more than was committed (set by the test's check) */
+    int gap_tx;         /* this transaction (from 1) says at its end that the table has a gap */
     bool ends;          /* poll gives CDC_END after the last one; else waits for ever */
     int opens, keepalives;
     int64_t closed_us;   /* when an instance was closed for the first time (monotonic) */

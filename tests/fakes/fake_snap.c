@@ -62,6 +62,9 @@ static void commit_one(struct fake_snap_world *world)
             (struct fake_change){.table = table, .key = key, .value = value, .before = *row};
         *row = value;
     }
+    tx->gap = world->gap_one_in > 0 && world->gaps < world->gaps_max &&
+              rand_r(&world->seed) % world->gap_one_in == 0;
+    world->gaps += tx->gap;
     tx->visible_at = world->calls + (world->slow ? rand_r(&world->seed) % (world->slow + 1) : 0);
     world->n_txs++;
 }
@@ -112,7 +115,9 @@ struct fake_source {
     const struct cdc_config *cfg;
     struct cdc_table *tables[FAKE_TABLES];
     enum phase phase;
-    int at; /* transactions emitted */
+    int at;  /* transactions emitted */
+    int end; /* ... that were there when it was opened */
+    bool told;
     atomic_bool woken;
 };
 
@@ -164,6 +169,7 @@ static int src_open(const struct cdc_config *cfg, const struct cdc_map *checkpoi
     if (!src)
         return cdc_fail_oom(err);
     *src = (struct fake_source){.base = {.ops = &fake_snap_source_ops}, .world = world, .cfg = cfg};
+    src->end = world->n_txs;
     for (int t = 0; t < FAKE_TABLES; t++)
         if (make_table(cfg, t, &src->tables[t], err) < 0)
             return CDC_FAIL;
@@ -197,6 +203,19 @@ static int add_change(struct fake_source *src, struct cdc_batch *batch, const st
     return CDC_OK;
 }
 
+/* What a log says that does not have the rows. */
+static int add_gap(struct fake_source *src, struct cdc_batch *batch, const struct cdc_tx *tx,
+                   const struct fake_change *change)
+{
+    struct cdc_table *tab = src->tables[change->table];
+    struct cdc_change *chg = tab ? cdc_batch_add(batch, tab) : NULL;
+    if (!chg)
+        return tab ? CDC_FAIL : CDC_OK;
+    chg->op = CDC_OP_GAP;
+    chg->tx = tx;
+    return CDC_OK;
+}
+
 static int stream(struct fake_source *src, struct cdc_batch *batch, struct cdc_error *err)
 {
     const struct fake_tx *from = &src->world->txs[src->at];
@@ -207,9 +226,12 @@ static int stream(struct fake_source *src, struct cdc_batch *batch, struct cdc_e
     tx->id = cdc_slice_str(id);
     tx->commit_us = 1700000000000000 + src->at;
     place_of(src->at, tx->place);
-    for (int i = 0; i < from->n; i++)
-        if (add_change(src, batch, tx, &from->changes[i], (uint64_t)i + 1) < 0)
+    for (int i = 0; i < from->n; i++) {
+        int rc = from->gap ? add_gap(src, batch, tx, &from->changes[i])
+                           : add_change(src, batch, tx, &from->changes[i], (uint64_t)i + 1);
+        if (rc < 0)
             return cdc_fail_oom(err);
+    }
     char position[16];
     snprintf(position, sizeof position, "%d", ++src->at);
     batch->cut = CDC_CUT_END;
@@ -255,9 +277,11 @@ static int src_poll(struct cdc_source *base, struct cdc_batch *batch, int64_t de
     bool wait = src->phase == WAIT_CREATING || src->phase == WAIT_START;
     if (rc == CDC_OK && !wait && src->phase != STREAM)
         rc = say(src, batch, err);
+    else if (rc == CDC_OK && !wait && world->tells && !src->told && src->at >= src->end)
+        batch->caught_up = src->told = true, batch->cut = CDC_CUT_END;
     else if (rc == CDC_OK && !wait && src->at < world->n_txs)
         rc = stream(src, batch, err);
-    else if (rc == CDC_OK && !wait && world->n_txs == world->limit)
+    else if (rc == CDC_OK && !wait && world->n_txs == world->limit && !world->endless)
         rc = CDC_END;
     else if (rc == CDC_OK)
         wait = true, rc = CDC_AGAIN;

@@ -7,6 +7,9 @@
  * standby. Two that touch one row are never both invisible. Transactions are made, by a seeded
  * random, at every call of the source until there are `limit` of them; then poll says CDC_END.
  *
+ * With `gap_one_in`, one transaction in so many is in the log as a remark alone that the tables it
+ * wrote have a gap (CDC_OP_GAP), `gaps_max` at most.
+ *
  * Position: the number of transactions emitted. Place: number + 1. Calls can be made to fail by
  * counting, as in fake.h; the world outlives instances, as a server does.
  */
@@ -51,17 +54,22 @@ struct fake_snap_world {
     pthread_mutex_t lock;
     unsigned seed;
     int limit;    /* transactions in all */
+    bool endless; /* ... and then poll waits for more */
+    bool tells;   /* when it has caught up with what was there when it was opened */
     int slow;     /* visible so many calls later, at most */
     bool standby; /* no look NOW */
     bool resumable[FAKE_TABLES], divisible[FAKE_TABLES];
     bool missing[FAKE_TABLES]; /* not listed, no such table */
     int64_t read_us;           /* each read takes so long */
+    int gap_one_in, gaps_max;  /* 0: none */
+    int gaps;                  /* transactions that were such */
 
     int now[FAKE_TABLES][FAKE_KEYS]; /* as committed */
     struct fake_tx {
         struct fake_change changes[4];
         int n;
         int visible_at; /* at this call */
+        bool gap;       /* its rows are not in the log */
     } txs[FAKE_TXS];
     int n_txs, calls;
 

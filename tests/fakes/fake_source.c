@@ -192,6 +192,17 @@ static int add_row(struct fake_source *src, struct cdc_batch *batch, const struc
     return CDC_OK;
 }
 
+static int add_gap(struct fake_source *src, struct cdc_batch *batch, const struct cdc_tx *tx)
+{
+    struct cdc_change *chg = cdc_batch_add(batch, src->table);
+    if (!chg)
+        return CDC_FAIL;
+    chg->op = CDC_OP_GAP;
+    chg->flags = CDC_TX_LAST;
+    chg->tx = tx;
+    return CDC_OK;
+}
+
 static int stream(struct fake_source *src, struct cdc_batch *batch, struct cdc_error *err)
 {
     int size = src->log->sizes[src->tx], per = src->log->rows_per_batch;
@@ -212,6 +223,8 @@ static int stream(struct fake_source *src, struct cdc_batch *batch, struct cdc_e
     }
     src->tx++;
     src->row = 0;
+    if (src->tx == src->log->gap_tx && add_gap(src, batch, tx) < 0)
+        return cdc_fail_oom(err);
     batch->cut = CDC_CUT_END;
     batch->caught_up = src->tx == src->log->n_tx;
     batch->log_bytes = 100;

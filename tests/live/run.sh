@@ -1,10 +1,31 @@
 #!/usr/bin/env bash
-# run.sh BUILD: runs every tests/live program against throw-away PostgreSQL servers (VERSIONS, default 15).
+# run.sh BUILD: runs every tests/live program against throw-away servers: test_mysql_* against MariaDB and MySQL (KINDS),
+# all others against PostgreSQL (VERSIONS, default 15).
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/servers/postgres.sh
 . tests/servers/postgres.sh
+# shellcheck source=tests/servers/mysql.sh
+. tests/servers/mysql.sh
 build=${1:-build/release} rc=0
+
+run_all() { # SERVER, then programs
+    local server=$1 t
+    shift
+    for t in "$@"; do
+        echo "# $(basename "$t") on $server"
+        timeout 300 "$t" || rc=1
+    done
+}
+
+postgres=() mysql=()
+for t in "$build"/tests/live/test_*; do
+    case $t in
+        *.o | *.d) ;;
+        */test_mysql_*) mysql+=("$t") ;;
+        *) postgres+=("$t") ;;
+    esac
+done
 for version in ${VERSIONS:-15}; do
     bin=/usr/lib/postgresql/$version/bin
     [ -x "$bin/initdb" ] || bin=$(tests/servers/fetch.sh "$version") || { rc=1; continue; }
@@ -12,12 +33,17 @@ for version in ${VERSIONS:-15}; do
     chmod 755 "$base"
     pg_up "$bin" "$base/pg" "$port" || { rc=1; continue; }
     export PGURL="postgresql://postgres@127.0.0.1:$port/postgres"
-    for t in "$build"/tests/live/test_*; do
-        case $t in *.o | *.d) continue ;; esac
-        echo "# $(basename "$t") on PostgreSQL $version"
-        timeout 300 "$t" || rc=1
-    done
+    run_all "PostgreSQL $version" "${postgres[@]}"
     pg_down "$bin" "$base/pg" immediate
+    rm -rf "$base"
+done
+for kind in ${KINDS:-mariadb mysql}; do
+    base=$(mktemp -d /tmp/live.XXXXXX)
+    chmod 755 "$base"
+    my_up "$kind" "$base/my" "$(my_free_port)" || { rc=1; continue; }
+    export MYURL="mysql://root@/?socket=$base/my/my.sock"
+    run_all "$kind" "${mysql[@]}"
+    my_down "$base/my"
     rm -rf "$base"
 done
 exit $rc

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Makes the corpora of tests/fuzz/fuzz_mysql_*.c out of the recorded binlogs: tests/data/mysql_event (events without
-checksums; of types.*.bin the first row of each table), mysql_json (documents) and mysql_gtid (sets, lists, in both forms).
+checksums; of types.*.bin the first row of each table), mysql_apply (the same behind a byte that names the family), mysql_json
+(documents) and mysql_gtid (sets, lists, in both forms).
 """
 import pathlib
 import shutil
@@ -67,11 +68,13 @@ def fresh(name):
 
 
 def main():
-    to, docs = fresh("mysql_event"), []
+    to, applied, docs = fresh("mysql_event"), fresh("mysql_apply"), []
     for path in sorted(HERE.glob("*.bin")):
         all_events = list(events(path.read_bytes()))
         chosen = first_rows(all_events) if path.name.startswith("types") else all_events
-        (to / path.name).write_bytes(b"".join(bare(event) for event in chosen))
+        out = b"".join(bare(event) for event in chosen)
+        (to / path.name).write_bytes(out)
+        (applied / path.name).write_bytes(bytes([2 + (".mariadb." in path.name)]) + out)
         if path.name == "types.mysql.bin":
             docs = list(documents(all_events))
     to = fresh("mysql_json")

@@ -102,7 +102,7 @@ def _cells(row, w, what):
         else:
             must(column not in unchanged, f"{what}: {column} was sent, and is in __unchanged")
             got = text(cells[column])
-            must(got is NotImplemented or got == value, f"{what}: {column} differs")
+            must(got is NotImplemented or got == value, f"{what}: {column} is {got!r:.60}, not {value!r:.60}")
     if w.half == "new":
         prev = {k: text(v) for k, v in json.loads(cells["__prev_key"]).items()}
         must(prev == {c: e.old[c] for c in w.key}, f"{what}: __prev_key {cells['__prev_key']}")
@@ -143,6 +143,8 @@ def transactions(pg, rows, writers):
 
 def key_columns(pg, table, db="postgres"):
     """The key that the stream identifies a row by: the identity's index if one was named, else the primary key."""
+    if hasattr(pg, "key_columns"):
+        return pg.key_columns(table)
     rows = pg.sql("""select a.attname from pg_class c join pg_index i on i.indrelid = c.oid
         join pg_attribute a on a.attrelid = c.oid and a.attnum = any (i.indkey)
         where c.oid = %s::regclass and case c.relreplident when 'i' then i.indisreplident else i.indisprimary end
@@ -152,6 +154,8 @@ def key_columns(pg, table, db="postgres"):
 
 def simple_table(pg, table, db="postgres"):
     """The table's rows as sets of (column, text)."""
+    if hasattr(pg, "simple_table"):
+        return pg.simple_table(table)
     import psycopg2.extras
     con = pg.connect(db)
     with con.cursor() as cur:

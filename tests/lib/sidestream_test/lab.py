@@ -57,6 +57,13 @@ class Lab:
         self.servers.append(pg)
         return pg.start() if start else pg
 
+    def mysql(self, kind, name=None, conf=(), start=True, **more):
+        """A MariaDB or MySQL server."""
+        from .mysql import Mysql
+        server = Mysql(self.folder / (name or f"{kind}{len(self.servers)}"), kind, conf, **more)
+        self.servers.append(server)
+        return server.start() if start else server
+
     def kafka(self, nodes=1, name=None, start=True, **more):
         """One broker or three; needs the jars, which Maven fetches once."""
         from .kafka import Kafka
@@ -65,8 +72,9 @@ class Lab:
         return broker.start() if start else broker
 
     def sidecar(self, pg, folder=None, url=None, **settings):
-        """url: the server's unix socket unless said otherwise."""
-        car = Sidecar(self.folder / (folder or f"car{len(self.sidecars)}"), url or pg.url(socket=True), **settings)
+        """url: PostgreSQL's unix socket, MySQL's port, unless said otherwise."""
+        url = url or pg.url(socket=isinstance(pg, Postgres))
+        car = Sidecar(self.folder / (folder or f"car{len(self.sidecars)}"), url, **settings)
         self.sidecars.append(car)
         return car
 
@@ -127,7 +135,7 @@ class Lab:
             return
         into = pathlib.Path(into)
         into.mkdir(parents=True, exist_ok=True)
-        for path in [*self.folder.glob("*/*.log"), *self.folder.glob("*/log"), *self.folder.glob("*/config.yaml")]:
+        for path in [*self.folder.glob("*/*.log"), *self.folder.glob("*/log"), *self.folder.glob("*/my.err"), *self.folder.glob("*/config.yaml")]:
             shutil.copy(path, into / str(path.relative_to(self.folder)).replace("/", "-"))
         for car in self.sidecars:
             if self.keep_lakes and car is self.sidecars[-1]:

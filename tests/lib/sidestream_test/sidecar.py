@@ -43,7 +43,7 @@ class Sidecar:
         capture = capture or [{"tables": "shop.*", "snapshot": "never"}]
         self.settings = {
             "name": name,
-            "source": {"type": "postgres", "url": url, **(source or {})},
+            "source": {"type": "postgres" if url.startswith("postgres") else "mysql", "url": url, **(source or {})},
             "capture": [with_envelope(rule) for rule in capture] if kafka else capture,
             "sink": {**where, **(sink or {})},
             **top,
@@ -104,13 +104,22 @@ class Sidecar:
         return path
 
     def wait_streaming(self, pg, timeout=30):
-        """Until the slot exists and somebody reads it."""
+        """Until the slot exists and somebody reads it; of MySQL, until there is a position and somebody reads the log."""
         def streaming():
             assert self.alive(), f"died with {self.process.returncode}\n{self.log()[-3000:]}"
+            if self.settings["source"]["type"] == "mysql":
+                return self.position() and pg.dumps()
             slot = pg.slot(self.slot)
             return slot and slot["active"] and slot["confirmed_flush_lsn"]
         until("sidecar streaming", streaming, timeout)
         return self
+
+    def position(self):
+        """As the sink has it; None: there is none yet."""
+        if not self.kafka:
+            return lake.Lake(self.lake).position()
+        there = f"_sidestream.{self.name}" in self.kafka.topics()
+        return self.output().control().map.get("position") if there else None
 
     def alive(self):
         return self.process is not None and self.process.poll() is None

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Without this a kill -9 at a bad moment would lose or double changes of MySQL or MariaDB: the sidecar dies at each named point and
+at random instants beside concurrent writers, also inside one large transaction, and everything committed is there once, in order.
+"""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
+import json  # noqa: E402
+import random  # noqa: E402
+import re  # noqa: E402
+import signal  # noqa: E402
+import time  # noqa: E402
+
+from sidestream_test import ROOT, compare, lab, lake, mysql, mysql_oracle, mysql_workload, wait  # noqa: E402
+
+FIRST = ["engine.before_commit", "engine.after_commit", "lake.before_commit", "lake.after_commit"]
+LOAD = [*FIRST, "engine.recovered", "lake.file_open", "lake.before_publish", "lake.after_publish"]
+KAFKA = ["kafka.fenced", "kafka.begun", "kafka.produced", "kafka.before_commit", "kafka.after_commit"]
+BIG = 40000
+
+
+def in_code():
+    found = set()
+    for path in (ROOT / "connectors/mysql").glob("*.c"):
+        found.update(re.findall(r'CDC_POINT\("([^"]+)"\)', path.read_text()))
+    return found
+
+
+def main(l):
+    r = random.Random(l.seed)
+    broker = l.kafka()
+    for kind in mysql.KINDS:
+        server = l.mysql(kind)
+        server.sql(mysql_workload.SCHEMA)
+        first_start(l, server)
+        for turn in range(max(1, l.rounds // 25)):
+            under_load(l, server, r, turn)
+            into_kafka(l, server, r, broker, turn)
+        server.stop("immediate")
+
+
+def dies(car, name, n, timeout=30):
+    """Starts it, and waits until it has died at the n-th passage of that point."""
+    code = car.start(env={"SIDESTREAM_CRASH": f"{name}:{n}"}).wait(timeout)
+    assert code == -signal.SIGKILL, f"at {name}:{n} it ended with {code} instead\n{car.log()[-2000:]}"
+
+
+def first_start(l, server):
+    """The first position is committed before the log is read: a death around it loses nothing that comes behind it."""
+    points = FIRST + sorted(in_code())
+    for name in points:
+        car = l.sidecar(server, folder=f"{server.kind}-{name}", name="first_" + name.replace(".", "_"), sink={"commit_interval": "0"})
+        got = car.call("run", "CONFIG", "--until-caught-up", env={"SIDESTREAM_CRASH": f"{name}:1"})
+        assert got.code == -signal.SIGKILL, f"{name}: {got!r}"
+        car.start().wait_streaming(server)
+        events = mysql_oracle.Oracle(server)
+        mysql_workload.Writers(server, f"{l.seed}-{car.name}", 1, transactions=8).start().join()
+        assert car.terminate() == 0
+        car.catch_up()
+        found = events.events()
+        keys = {t: server.key_columns(t) for t in {e.table for e in found}}
+        assert compare.history(lake.Lake(car.lake).rows(), found, keys) > 0
+    l.step(f"{server.kind}: killed at {len(points)} points of a first start")
+
+
+def again(l, server):
+    server.sql("drop database shop;" + mysql_workload.SCHEMA)
+
+
+def under_load(l, server, r, turn):
+    again(l, server)
+    interval = r.choice(["0", "20ms", "100ms"])
+    car = l.sidecar(server, folder=f"{server.kind}-load{turn}", name=f"load{turn}", sink={"commit_interval": interval})
+    car.start().wait_streaming(server)
+    events = mysql_oracle.Oracle(server)
+    car.kill9()
+    writers = mysql_workload.Writers(server, f"{l.seed}-{turn}", 2, pause=0.005).start()
+    kills = 0
+    for name in LOAD:
+        for n in (1,) if name == "engine.recovered" else (1, r.randint(2, 9)):
+            dies(car, name, n)
+            kills += 1
+    for _ in range(l.rounds or 8):
+        car.start()
+        time.sleep(r.choice([0.02, 0.1, 0.4, 1.2]) * r.random())
+        assert car.alive(), f"ended by itself with {car.process.returncode}\n{car.log()[-2000:]}"
+        if r.random() < 0.3:
+            server.sql("flush binary logs")
+        car.kill9()
+        kills += 1
+    writers.stop()
+    car.catch_up()
+    l.step(f"{server.kind}, lake: {kills} kills, commits every {interval}: " + compare.everything(l, server, car, events, writers))
+
+
+def into_kafka(l, server, r, broker, turn):
+    """Among the kills some inside of a transaction that is cut."""
+    again(l, server)
+    server.sql("create table shop.big (id int primary key, v text)")
+    car = l.sidecar(server, folder=f"{server.kind}-kafka{turn}", name=f"{server.kind}{turn}", kafka=broker,
+                    sink={"commit_interval": "20ms", "partitions": 3, "transaction_bytes": "1MiB"})
+    car.start().wait_streaming(server)
+    events = mysql_oracle.Oracle(server)
+    car.kill9()
+    writers = mysql_workload.Writers(server, f"{l.seed}-{turn}-kafka", 2, pause=0.01).start()
+    for name in KAFKA:
+        dies(car, name, 1 if name == "kafka.fenced" else r.choice([1, 2, 5]))
+    con = server.connect(autocommit=False)
+    cur = con.cursor()
+    for low in range(0, BIG, 5000):
+        cur.executemany("insert into shop.big values (%s, %s)", [(i, f"{i}" * 20) for i in range(low, low + 5000)])
+    con.commit()
+    con.close()
+    cuts = cut_and_killed(car, r)
+    for n in range(l.rounds or 3):
+        car.start()
+        time.sleep(r.choice([0.05, 0.3, 0.8]) * r.random())
+        car.kill9()
+    writers.stop()
+    car.catch_up()
+    l.step(f"{server.kind}, Kafka: killed inside of a transaction after rows {cuts}, and elsewhere: "
+           + compare.everything(l, server, car, events, writers))
+
+
+def cut_and_killed(car, r):
+    """Kills it when a position inside of the large transaction is committed, three times."""
+    found, least, log = [], 1, car.output()
+    while len(found) < 3:
+        car.start()
+        wait.until("a position inside of the transaction, or behind it", lambda: inside(log, least) or behind(log), 60, 0.005)
+        car.kill9()
+        n = inside(log, 1)
+        if not n:
+            break
+        found.append(n)
+        least = n + 1
+    assert found, "no position inside of the transaction was seen"
+    return found
+
+
+def inside(log, least):
+    at = json.loads(log.control().map.get("position") or "{}")
+    return at["n"] if at.get("kind") == "cut" and at["n"] >= least else None
+
+
+def behind(log):
+    there = log.control().map
+    return "table/shop.big" in there and json.loads(there["position"])["kind"] == "tx"
+
+
+lab.run(main)

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Without this rows of MySQL or MariaDB that were there before would be missing, come twice, or be older than the changes behind
+them: tables are copied while writers work on them, with the lock and without it, whole and in ranges, by keys of every type,
+into a lake and into topics, and again; then random histories of copies, kills, pauses and added tables.
+"""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
+import collections  # noqa: E402
+import json  # noqa: E402
+import time  # noqa: E402
+
+from sidestream_test import compare, copy_judge, http, lab, mysql, mysql_histories, mysql_oracle, mysql_workload, wait  # noqa: E402
+
+STILL = "create table shop.still (id bigint unsigned primary key, v varchar(200));"
+ROWS = 20000
+WAYS = {"start": ({}, {"rate": "4MiB"}), "ranged": ({}, {"mode": "ranged", "threads": 3, "range_bytes": "128KiB"}),
+        "no lock": ({"lock": "never"}, {"threads": 2, "range_bytes": "256KiB"})}
+# A key's type, and the SQL for the key of row n (0 to 1199).
+KEYS = {
+    "varchar(20) collate utf8mb4_general_ci": "concat(char(97 + n % 26), if(n % 2, 'é', ' '), n)",
+    "varchar(20) collate utf8mb4_bin": "concat(if(n % 3, 'ä', '\\\\%_'''), n, repeat('\U0001F600', n % 4))",
+    "char(12) character set latin1": "concat(n % 7, 'ÿ', n)",
+    "varbinary(6)": "concat(char(n % 256), char(n div 256))",
+    "bigint": "(n - 600) * 15000000000000000",
+    "bigint unsigned": "18446744073709551615 - n",
+    "decimal(20,4)": "(n - 600) * 1.0001",
+    "double": "(n - 600) / 7e0",
+    "date": "date '1000-01-01' + interval n * 2000 day",
+    "datetime(6)": "timestamp '2024-01-01 00:00:00' + interval n * 1000001 microsecond",
+    "timestamp(3)": "from_unixtime(1000000 + n) + interval n * 1001000 microsecond",
+    "time(2)": "sec_to_time((n - 600) * 100)",
+    "bit(16)": "n * 50",
+    "set('a','b','c','d','e','f','g','h','i','j','k','l')": "n",
+}
+MARIADB_KEYS = {"uuid": "concat(lpad(hex(n * 3579139 % 65536), 8, '0'), '-0000-4000-8000-000000000000')", "inet6": "concat('2001:db8::', hex(n))"}
+
+
+def main(l):
+    broker = l.kafka()
+    for kind in mysql.KINDS:
+        server = l.mysql(kind)
+        keys(l, server)
+        server.sql(mysql_workload.SCHEMA + STILL)
+        fill_still(server)
+        mysql_workload.Writers(server, f"{l.seed}-before", 3, transactions=60).start().join()
+        for name, (source, how) in WAYS.items():
+            one_way(l, server, name, source, how)
+        one_way(l, server, "start", {}, WAYS["start"][1], broker)
+        commands(l, server)
+        for sink, with_broker in (("lake", None), ("kafka", broker)):
+            count = l.rounds if sink == "lake" else l.rounds // 3
+            mysql_histories.Histories(l, server, sink, with_broker, brief=not l.rounds).run(count or 1)
+        server.stop("immediate")
+
+
+def keys(l, server):
+    """Small ranges of tables with keys of every type: each row once, whatever the bounds look like as text."""
+    server.sql("create database k character set utf8mb4; create table k.n (n int primary key)")
+    server.sql("insert into k.n values " + ",".join(f"({n})" for n in range(1200)))
+    all_of_them = list((KEYS | MARIADB_KEYS if server.mariadb else KEYS).items())
+    for i, (kind, sql) in enumerate(all_of_them):
+        server.each(f"create table k.t{i} (k {kind} primary key, n int, pad text)", f"insert into k.t{i} select {sql}, n, repeat('x', 200) from k.n")
+    server.sql("create table k.two (a varchar(10), b enum('z','a','m'), c smallint, n int, pad text, primary key (b, a, c));"
+               "insert into k.two select char(97 + n % 5), 1 + n % 3, n - 600, n, repeat('x', 200) from k.n;"
+               "create table k.prefix (a text, n int, primary key (a(4))); insert into k.prefix select concat(lpad(n, 4, '0'), 'tail'), n from k.n;"
+               "create table k.none (n int, pad text); insert into k.none select n, repeat('x', 200) from k.n;"
+               "create table k.empty (id int primary key)")
+    car = l.sidecar(server, folder=f"{server.kind}-keys", name="keys", capture=[{"tables": "k.*"}], snapshot={"mode": "ranged", "range_bytes": "16KiB", "threads": 2})
+    car.catch_up()
+    found = collections.defaultdict(list)
+    for r in car.output().rows():
+        assert r.op == "r", r
+        found[r.table].append(r.cells["n"])
+    names = {f"k.t{i}": kind for i, (kind, _) in enumerate(all_of_them)}
+    for table in [*names, "k.two", "k.prefix", "k.none", "k.n"]:
+        seen = collections.Counter(found[table])
+        assert sorted(found[table]) == list(range(1200)), \
+            f"{table} ({names.get(table)}): {len(found[table])} rows, {[n for n in range(1200) if n not in seen][:5]} missing, {[n for n in seen if seen[n] > 1][:5]} twice"
+    states = copy_judge.checkpoint(car)
+    assert states["copy/k.empty"]["state"] == "done", states["copy/k.empty"]
+    l.step(f"{server.kind}: keys of {len(all_of_them)} types cut into ranges")
+
+
+def fill_still(server):
+    con = server.connect(autocommit=False)
+    con.cursor().executemany("insert into shop.still values (%s, %s)", [(i, f"{i * 2654435761:x}" * 10) for i in range(1, ROWS + 1)])
+    con.commit()
+    con.close()
+
+
+def one_way(l, server, name, source, how, broker=None):
+    label = name.replace(" ", "_") + ("_kafka" if broker else "")
+    car = l.sidecar(server, folder=f"{server.kind}-{label}", name=f"{server.kind}_{label}", capture=[{"tables": "shop.*"}], snapshot=how,
+                    source=source, kafka=broker, sink={"partitions": 3} if broker else {"commit_interval": "50ms"})
+    events = mysql_oracle.Oracle(server)
+    writers = mysql_workload.Writers(server, f"{l.seed}-{label}", 2, xa=0, truncate=0.002).start()  # from before the beginning
+    car.start().wait_streaming(server)
+    time.sleep(2)
+    writers.stop()
+    assert car.terminate() == 0
+    car.catch_up()
+    rows, found = list(car.output().rows()), events.events()
+    tables = [*mysql_workload.TABLES, "shop.still"]
+    by = {t: server.key_columns(t) for t in {r.table for r in rows} | set(tables)}
+    begin = mysql_histories.beginning(car)
+    for table in tables:
+        copy_judge.once(table, rows, [e for e in found if e.table == table and e.place >= begin], by)
+    read = copy_judge.not_stale(rows, found, by)
+    state = copy_judge.fold(rows, by)
+    for table in tables:
+        compare.tables_equal(server, [c for c in state[table].values() if not c["__deleted"]], table, "fold of the log")
+    total = compare.replica(server, car.replica(), tables)
+    order(rows)
+    still = sorted(int(r.cells["id"]) for r in rows if r.table == "shop.still")
+    assert still == list(range(1, ROWS + 1)), f"{len(still)} rows of shop.still"
+    assert car.call("fsck", "CONFIG").code == 0
+    l.step(f"{server.kind}, {label}: {read} rows read, {len(rows) - read} changes, {total} rows equal in replica and source")
+
+
+def order(rows):
+    """A row that was read has the place of what was written before it, and the ordinal of its generation."""
+    last = 0
+    for row in rows:
+        _, place, ordinal = row.place()
+        assert place >= last, f"{row!r}: behind {last:x}"
+        last = place
+        if row.op == "r":
+            assert ordinal == 0xF00000000001 and row.cells["__tx"] is None and row.cells["__deleted"] is False, row
+
+
+def give(face, command, table):
+    got = face.ask("/commands", {"command": command, "table": table})
+    assert got[0] == 202, got
+    number = json.loads(got[1])["id"]
+
+    def settled():
+        mine = [c for c in json.loads(face.ask("/commands")[1]) if c["id"] == number]
+        return mine and mine[0]["state"] in ("done", "failed") and mine[0]
+    done = wait.until(f"{command} {table} to be settled", settled)
+    assert done["state"] == "done", done
+
+
+def copied(car, table, generation):
+    there = copy_judge.checkpoint(car)
+    copy = there.get(f"copy/{table}") or {}
+    return copy.get("state") == "done" and copy["generation"] >= generation and "gap" not in (there.get(f"table/{table}") or {})
+
+
+def commands(l, server):
+    """Copied again, paused and resumed, a table that comes late, and a condition."""
+    face = http.Face()
+    car = l.sidecar(server, folder=f"{server.kind}-commands", name=f"{server.kind}_commands", http=face.settings, snapshot={"range_bytes": "64KiB"},
+                    capture=[{"tables": "shop.still", "where": "id <= 100 and v <> ''"}, {"tables": "shop.*"}], sink={"commit_interval": "20ms"})
+    car.start().wait_streaming(server)
+    writers = mysql_workload.Writers(server, f"{l.seed}-commands", 2, pause=0.003, truncate=0).start()
+    for table in mysql_workload.TABLES:
+        wait.until(f"{table} to be copied", lambda: copied(car, table, 1), 60)
+    give(face, "snapshot", "shop.account")
+    wait.until("generation 2", lambda: copied(car, "shop.account", 2), 60)
+    give(face, "pause", "shop.item")
+    time.sleep(0.5)
+    assert "gap" in copy_judge.checkpoint(car)["table/shop.item"]
+    car.kill9()
+    server.sql("create table shop.late (id int primary key, v int); insert into shop.late values (1, 1), (2, 2)")
+    car.start().wait_streaming(server)
+    give(face, "resume", "shop.item")
+    wait.until("the gap to be closed", lambda: copied(car, "shop.item", 2), 60)
+    wait.until("the late table", lambda: copied(car, "shop.late", 1), 60)
+    server.sql("update shop.late set v = 3")
+    writers.stop()
+    assert car.terminate() == 0
+    car.catch_up()
+    total = compare.replica(server, car.replica(), [*mysql_workload.TABLES, "shop.late"])
+    still = sorted(int(r.cells["id"]) for r in car.output().rows("shop.still"))
+    assert still == list(range(1, 101)), f"{len(still)} rows of shop.still"
+    sweeps = {r.table for r in car.output().rows() if r.op == "t" and r.cells["__delete_reason"] == "inferred"}
+    assert {"shop.account", "shop.item"} <= sweeps, sweeps
+    server.sql("drop table shop.late")
+    l.step(f"{server.kind}: copied again, paused and resumed, added, by a condition: {total} rows equal")
+
+
+lab.run(main)

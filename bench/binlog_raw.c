@@ -73,7 +73,7 @@ static void read_log(MYSQL *conn, const char *file, const char *pos, struct got 
     put(command, strtoul(pos, NULL, 10), 4);
     put(command + 4, NON_BLOCK, 2);
     put(command + 6, OURS, 4);
-    memcpy(command + 10, file, n);
+    snprintf((char *)command + 10, sizeof command - 10, "%s", file);
     if (conn->methods->db_command(conn, COM_BINLOG_DUMP, (const char *)command, 10 + n, 1, NULL))
         die(conn, "dump");
     for (;;) {

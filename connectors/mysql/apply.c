@@ -331,7 +331,7 @@ static int count_event(const struct mys_source *src, const struct mys_rel *rel,
 static int pass_rows(struct mys_source *src, const struct mys_rel *rel, const struct mys_event *ev,
                      struct cdc_error *err)
 {
-    uint64_t n;
+    uint64_t n = 0;
     if (count_event(src, rel, ev, &n, err) < 0)
         return CDC_FAIL;
     return count_rows(src, n, ev->rows.rows, err) < 0 ? CDC_FAIL : CDC_OK;
@@ -361,11 +361,14 @@ static int emit_row(struct mys_source *src, struct cdc_batch *batch, const struc
     struct cdc_value *after = op == MYS_UPDATE ? vals + n : op == MYS_INSERT ? vals : NULL;
     if (mys_rows_next(rows, before, after, err) != CDC_OK)
         return CDC_FAIL;
+    bool moved = op == MYS_UPDATE && key_moved(rel->tab, before, after);
+    if (moved)
+        mys_reread(src, rel, batch, after);
     struct cdc_change *chg = cdc_batch_add(batch, rel->tab);
     if (!chg)
         return cdc_fail_oom(err);
     chg->op = ops[op];
-    chg->flags = before && after && key_moved(rel->tab, before, after) ? CDC_KEY_MOVED : 0;
+    chg->flags = moved ? CDC_KEY_MOVED : 0;
     chg->tx = tx;
     chg->before = before;
     chg->after = after;
@@ -442,7 +445,6 @@ int mys_apply_rows(struct mys_source *src, struct cdc_batch *batch, const struct
     if (!rel)
         return protocol("rows of a table that was not described", err);
     bool wanted = rel->tab && (ev->rows.op == MYS_INSERT || !rel->tab->rule->insert_only);
-    tx->captured |= wanted;
     if (!wanted || tx->n < tx->skip_rows)
         return pass_rows(src, rel, ev, err);
     return emit_rows(src, batch, rel, ev, err);

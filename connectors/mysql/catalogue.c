@@ -364,19 +364,6 @@ int mys_catalogue_info(MYSQL *conn, const struct mys_facts *facts, const char *s
     return rc;
 }
 
-int mys_catalogue_map(MYSQL *conn, const struct mys_facts *facts, const char *schema,
-                      const char *name, struct cdc_arena *arena, struct mys_map_columns *ret,
-                      struct cdc_error *err)
-{
-    struct mys_cat_columns all;
-    int rc = mys_catalogue_columns(conn, facts, schema, name, arena, &all, err);
-    if (rc == CDC_OK && all.kind != MYS_CAT_BASE)
-        rc = CDC_END;
-    if (rc == CDC_OK)
-        *ret = all.map;
-    return rc;
-}
-
 int mys_catalogue_size(MYSQL *conn, const char *schema, const char *name, uint64_t *ret_rows,
                        uint64_t *ret_bytes, struct cdc_error *err)
 {

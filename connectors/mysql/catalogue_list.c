@@ -1,25 +1,30 @@
 /*
  * catalogue_list.c - the tables of information_schema that could be captured.
  *
- * Only schemas that a rule can match are asked for, each by its name. The short list opens no
- * table; the long one makes the server look into each, and is for `check`, `init` and a start.
+ * Only schemas that a rule can match are asked for, each by its name. Names and engines cost
+ * nearly nothing (0.1 s for 5,000 tables), sizes and foreign keys make MariaDB open each table
+ * (several seconds each).
  *
  * REFERENTIAL_CONSTRAINTS says what a foreign key does, but MariaDB hides it from who may only read
- * the table. KEY_COLUMN_USAGE is not hidden: what it names and the other does not is asked for its
- * CREATE TABLE.
+ * the table. KEY_COLUMN_USAGE is not hidden: the tables that it names are asked for their CREATE
+ * TABLE.
  */
 #include "catalogue.h"
 #include "infotype.h"
 
 #include <stdlib.h>
 
-#define SQL_MAX 8192
+#define SQL_MAX          8192
+#define ER_NO_SUCH_TABLE 1146
+
+/* What costs: it makes MariaDB open every table, but for the keys. */
+enum { WANT_SIZES = 1u << 0, WANT_CASCADES = 1u << 1, WANT_KEYED = 1u << 2 };
 
 struct list {
     MYSQL *conn;
     const struct cdc_config *cfg; /* NULL: every schema, no rules */
     struct cdc_arena *arena;
-    bool names;             /* these and no more */
+    unsigned want;
     struct mys_facts facts; /* mariadb, lower_case */
     struct mys_cat_table *tabs;
     size_t n, cap;
@@ -76,11 +81,11 @@ static int take_table(struct list *list, const char *schema, MYSQL_ROW row, stru
     tab->base =
         strcmp(row[T_TYPE], "BASE TABLE") == 0 || strcmp(row[T_TYPE], "SYSTEM VERSIONED") == 0;
     list->n++;
-    if (list->names)
-        return CDC_OK;
     tab->engine = cdc_arena_strdup(list->arena, row[T_ENGINE] ? row[T_ENGINE] : "");
-    tab->rows = row[T_ROWS] ? strtoull(row[T_ROWS], NULL, 10) : 0;
-    tab->bytes = row[T_BYTES] ? strtoull(row[T_BYTES], NULL, 10) : 0;
+    if (list->want & WANT_SIZES) {
+        tab->rows = row[T_ROWS] ? strtoull(row[T_ROWS], NULL, 10) : 0;
+        tab->bytes = row[T_BYTES] ? strtoull(row[T_BYTES], NULL, 10) : 0;
+    }
     return tab->engine ? CDC_OK : cdc_fail_oom(err);
 }
 
@@ -113,20 +118,28 @@ static struct mys_cat_table *find_table(const struct list *list, size_t from, co
     return bsearch(&key, list->tabs + from, list->n - from, sizeof key, by_name);
 }
 
-static int mark_keyed(const struct list *list, size_t from, const char *schema,
-                      struct cdc_error *err)
+static void set_keyed(struct mys_cat_table *tab)
+{
+    tab->keyed = true;
+}
+
+static void set_cascades(struct mys_cat_table *tab)
+{
+    tab->cascades = true;
+}
+
+/* Those of the schema's tables, from `from` on, that a query names. */
+static int mark(const struct list *list, const char *select, size_t from, const char *schema,
+                void (*set)(struct mys_cat_table *tab), struct cdc_error *err)
 {
     MYS_CLEAR MYSQL_RES *res = NULL;
-    if (ask_schema(list,
-                   "SELECT TABLE_NAME FROM information_schema.STATISTICS"
-                   " WHERE INDEX_NAME = 'PRIMARY' AND SEQ_IN_INDEX = 1 AND TABLE_SCHEMA",
-                   schema, &res, err) < 0)
-        return CDC_FAIL;
     MYSQL_ROW row;
+    if (ask_schema(list, select, schema, &res, err) < 0)
+        return CDC_FAIL;
     while ((row = mysql_fetch_row(res))) {
         struct mys_cat_table *tab = row[0] ? find_table(list, from, schema, row[0]) : NULL;
         if (tab)
-            tab->keyed = true;
+            set(tab);
     }
     return CDC_OK;
 }
@@ -143,62 +156,59 @@ static int read_cascades(const struct list *list, struct mys_cat_table *tab, str
     cdc_buf_done(&sql);
     MYSQL_ROW row = rc == CDC_OK ? mysql_fetch_row(res) : NULL;
     tab->cascades = row && row[1] && mys_create_cascades(row[1]);
-    return rc;
+    return rc < 0 && mysql_errno(list->conn) == ER_NO_SUCH_TABLE ? CDC_OK : rc; /* dropped since */
 }
 
-/* By REFERENTIAL_CONSTRAINTS: which foreign keys do more, and of which tables it speaks at all. */
-static int mark_told(const struct list *list, size_t from, const char *schema, bool *seen,
+/* MySQL: one question for all. */
+static int mark_told(const struct list *list, size_t from, const char *schema,
                      struct cdc_error *err)
 {
-    MYS_CLEAR MYSQL_RES *res = NULL;
-    if (ask_schema(list,
-                   "SELECT TABLE_NAME, UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
-                   " OR DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
-                   " FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA",
-                   schema, &res, err) < 0)
-        return CDC_FAIL;
-    MYSQL_ROW row;
-    while ((row = mysql_fetch_row(res))) {
-        struct mys_cat_table *tab = row[0] ? find_table(list, from, schema, row[0]) : NULL;
-        if (!tab)
-            continue;
-        tab->cascades |= row[1] && row[1][0] == '1';
-        seen[tab - list->tabs - from] = true;
-    }
-    return CDC_OK;
+    return mark(list,
+                "SELECT TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS"
+                " WHERE (UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+                " OR DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')) AND CONSTRAINT_SCHEMA",
+                from, schema, set_cascades, err);
 }
 
-/* By their own words: those that KEY_COLUMN_USAGE names and the other did not. */
-static int mark_hidden(const struct list *list, size_t from, const char *schema, const bool *seen,
-                       struct cdc_error *err)
+/* MariaDB: which tables have foreign keys at all; then these one by one. */
+static int mark_asked(const struct list *list, size_t from, const char *schema,
+                      struct cdc_error *err)
 {
-    MYS_CLEAR MYSQL_RES *res = NULL;
-    if (ask_schema(list,
-                   "SELECT DISTINCT TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE"
-                   " WHERE REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA",
-                   schema, &res, err) < 0)
+    if (mark(list,
+             "SELECT DISTINCT TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE"
+             " WHERE REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA",
+             from, schema, set_cascades, err) < 0)
         return CDC_FAIL;
-    MYSQL_ROW row;
-    while ((row = mysql_fetch_row(res))) {
-        struct mys_cat_table *tab = row[0] ? find_table(list, from, schema, row[0]) : NULL;
-        if (tab && !seen[tab - list->tabs - from] && read_cascades(list, tab, err) < 0)
+    for (size_t i = from; i < list->n; i++) {
+        struct mys_cat_table *tab = &list->tabs[i];
+        if (tab->cascades && (!list->cfg || tab->rule) && read_cascades(list, tab, err) < 0)
             return CDC_FAIL;
     }
     return CDC_OK;
 }
 
-static int mark_cascades(const struct list *list, size_t from, const char *schema,
-                         struct cdc_error *err)
+static int mark_keyed(const struct list *list, size_t from, const char *schema,
+                      struct cdc_error *err)
 {
-    bool *seen = cdc_arena_zalloc(list->arena, list->n - from);
-    if (!seen)
-        return cdc_fail_oom(err);
-    int rc = mark_told(list, from, schema, seen, err);
-    return rc == CDC_OK && list->facts.mariadb ? mark_hidden(list, from, schema, seen, err) : rc;
+    return mark(list,
+                "SELECT TABLE_NAME FROM information_schema.STATISTICS"
+                " WHERE INDEX_NAME = 'PRIMARY' AND SEQ_IN_INDEX = 1 AND TABLE_SCHEMA",
+                from, schema, set_keyed, err);
+}
+
+static int mark_all(const struct list *list, size_t from, const char *schema, struct cdc_error *err)
+{
+    int rc = CDC_OK;
+    if (list->want & WANT_CASCADES)
+        rc = list->facts.mariadb ? mark_asked(list, from, schema, err)
+                                 : mark_told(list, from, schema, err);
+    if (rc == CDC_OK && list->want & WANT_KEYED)
+        rc = mark_keyed(list, from, schema, err);
+    return rc;
 }
 
 static const char names_sql[] =
-    "SELECT TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA";
+    "SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA";
 static const char sizes_sql[] = "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_ROWS, DATA_LENGTH"
                                 " FROM information_schema.TABLES WHERE TABLE_SCHEMA";
 
@@ -206,21 +216,19 @@ static int list_schema(struct list *list, char *schema, struct cdc_error *err)
 {
     MYS_CLEAR MYSQL_RES *res = NULL;
     size_t from = list->n;
-    if (ask_schema(list, list->names ? names_sql : sizes_sql, schema, &res, err) < 0 ||
+    const char *sql = list->want & WANT_SIZES ? sizes_sql : names_sql;
+    if (ask_schema(list, sql, schema, &res, err) < 0 ||
         grow(list, (size_t)mysql_num_rows(res), err) < 0)
         return CDC_FAIL;
     mys_name_fold(&list->facts, schema);
     MYSQL_ROW row;
-    while ((row = mysql_fetch_row(res)))
+    while (list->n < list->cap && (row = mysql_fetch_row(res)))
         if (take_table(list, schema, row, err) < 0)
             return CDC_FAIL;
     if (list->n == from)
         return CDC_OK;
     qsort(list->tabs + from, list->n - from, sizeof *list->tabs, by_name);
-    if (list->names)
-        return CDC_OK;
-    return mark_cascades(list, from, schema, err) < 0 ? CDC_FAIL
-                                                      : mark_keyed(list, from, schema, err);
+    return mark_all(list, from, schema, err);
 }
 
 static int list_all(struct list *list, struct cdc_error *err)
@@ -261,13 +269,21 @@ static int list_into(struct list *list, struct mys_cat_table **ret, size_t *ret_
 int mys_catalogue_list(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
                        struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err)
 {
-    struct list list = {.conn = conn, .cfg = cfg, .arena = arena};
+    struct list list = {
+        .conn = conn, .cfg = cfg, .arena = arena, .want = WANT_SIZES | WANT_CASCADES | WANT_KEYED};
+    return list_into(&list, ret, ret_n, err);
+}
+
+int mys_catalogue_cascades(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
+                           struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err)
+{
+    struct list list = {.conn = conn, .cfg = cfg, .arena = arena, .want = WANT_CASCADES};
     return list_into(&list, ret, ret_n, err);
 }
 
 int mys_catalogue_names(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
                         struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err)
 {
-    struct list list = {.conn = conn, .cfg = cfg, .arena = arena, .names = true};
+    struct list list = {.conn = conn, .cfg = cfg, .arena = arena};
     return list_into(&list, ret, ret_n, err);
 }

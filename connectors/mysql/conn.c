@@ -6,7 +6,9 @@
  * language of messages, because the server's error 1236 is told apart by its text alone.
  *
  * TLS: the library asked for encryption without verification goes on in plain text, silently, if
- * the server offers none. So what was asked for is looked at when the session stands.
+ * the server offers none. So what was asked for is looked at when the session stands; the login has
+ * been made by then (its password scrambled or encrypted, but to whom is not known), which is why
+ * `verify` or a fingerprint is better: these the library refuses before it.
  *
  * Texts of the server go into messages as they are for the errors in the table, whose texts hold
  * names and addresses; those of other errors may quote values, so what stands in quotes is left
@@ -17,7 +19,6 @@
 #include "mysql.h"
 
 #include "cdc/clock.h"
-#include "cdc/log.h"
 
 #include <errno.h>
 #include <mariadb/errmsg.h>
@@ -31,7 +32,6 @@
 #define CONNECT_US   10000000
 #define ASK_SILENT_S 30 /* of srv->sql: a question takes no longer */
 #define PACKET_MAX   (1UL << 30)
-#define NO_LOGIN     "correct user and password in source.url"
 #define LOST         "the connection is lost; it is tried again"
 #define TOO_SLOW     "the statement took too long; it is tried again"
 #define BEGIN_AGAIN  "an empty sink and a new start begin again from now"
@@ -72,6 +72,10 @@ static const struct fault {
      "the server does not have the last transaction that is out (its log was deleted, or it is "
      "another server, or a restored backup): let it have it again, or else " BEGIN_AGAIN,
      TELL},
+    {1236, "is missing the GTID", CDC_OPERATOR,
+     "the server does not have the last transaction that is out (its log was deleted, or it is "
+     "another server, or a restored backup): let it have it again, or else " BEGIN_AGAIN,
+     TELL},
     {1236, "position > file size", CDC_OPERATOR,
      "the server has lost the end of its log, which is out already (a crash with sync_binlog off, "
      "or a restored backup): " BEGIN_AGAIN,
@@ -109,9 +113,12 @@ static const struct fault {
      "MARIADB_PLUGIN_DIR to their folder",
      TELL},
     {1045, NULL, CDC_OPERATOR,
-     NO_LOGIN " (an account with REQUIRE SSL wants tls=required behind it)", TELL},
-    {1698, NULL, CDC_OPERATOR, NO_LOGIN, TELL},
-    {1251, NULL, CDC_OPERATOR, NO_LOGIN ": the account's way to log in is not known here", TELL},
+     "correct user and password in source.url (an account with REQUIRE SSL wants tls=required "
+     "behind it)",
+     TELL},
+    {1698, NULL, CDC_OPERATOR, "correct user and password in source.url", TELL},
+    {1251, NULL, CDC_OPERATOR, "the account's way to log in is not known to the client library",
+     TELL},
     {1130, NULL, CDC_OPERATOR, "the account must be allowed from this host", TELL},
     {1820, NULL, CDC_OPERATOR, "the account's password has expired: ALTER USER", TELL},
     {1862, NULL, CDC_OPERATOR, "the account's password has expired: ALTER USER", TELL},
@@ -243,6 +250,8 @@ static void set_options(MYSQL *conn, const struct mys_server *srv, unsigned sile
     unsigned long packet = PACKET_MAX;
     char name[80];
     snprintf(name, sizeof name, "sidestream/%s", srv->cfg ? srv->cfg->name : "init");
+    if (srv->connect_us && (!silent_s || connect_s < silent_s))
+        silent_s = connect_s;
     mysql_optionsv(conn, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
     mysql_optionsv(conn, MYSQL_OPT_PROTOCOL, &protocol);
     mysql_optionsv(conn, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
@@ -269,16 +278,21 @@ static void watch_socket(MYSQL *conn)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof unacked_ms);
 }
 
+/* What older servers do not know is left to mys_facts_refuse. */
 static int pin_session(MYSQL *conn, struct cdc_error *err)
 {
     static const char common[] =
         "SET SESSION time_zone = '+00:00', sql_mode = '', autocommit = 1, lc_messages = 'en_US', "
         "net_write_timeout = 3600, net_read_timeout = 3600, wait_timeout = 2147483, "
-        "sql_select_limit = DEFAULT, ";
+        "sql_select_limit = DEFAULT";
+    unsigned long version = mysql_get_server_version(conn);
+    const char *limits = "";
     char sql[512];
-    snprintf(sql, sizeof sql, "%s%s", common,
-             mariadb_connection(conn) ? "max_statement_time = 0, idle_transaction_timeout = 0"
-                                      : "max_execution_time = 0");
+    if (mariadb_connection(conn) && version >= 100300)
+        limits = ", max_statement_time = 0, idle_transaction_timeout = 0";
+    else if (!mariadb_connection(conn) && version >= 80000)
+        limits = ", max_execution_time = 0";
+    snprintf(sql, sizeof sql, "%s%s", common, limits);
     if (mys_query(conn, sql, NULL, err) < 0)
         return CDC_FAIL;
     return mys_query(conn, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", NULL, err);
@@ -354,7 +368,7 @@ int mys_query(MYSQL *conn, const char *sql, MYSQL_RES **ret, struct cdc_error *e
 static bool is_lost(MYSQL *conn)
 {
     unsigned code = mysql_errno(conn);
-    return code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST || code == 4031 ||
+    return code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST || code == 1927 || code == 4031 ||
            code == CR_SSL_CONNECTION_ERROR;
 }
 

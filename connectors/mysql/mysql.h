@@ -11,6 +11,7 @@
  *   apply.c        events -> changes; transactions, row counts, cuts
  *   statement.c    QUERY events: DDL, range deletes, changes that are not in the log
  *   xa.c           prepared transactions: remembered, read again when they commit
+ *   reread.c       rows read again by key, for what a partial image lacks
  *   relation.c     table maps -> cdc_table
  *   catalogue*.c   information_schema: columns, tables, what no map says
  *   look.c         the server's logs, for metrics
@@ -63,7 +64,7 @@ struct mys_server {
     unsigned accept;
     MYSQL *sql; /* owned; NULL while closed */
     int64_t sql_used_us;
-    int64_t connect_us; /* how long a connection may take; 0: 10 s */
+    int64_t connect_us; /* how long connecting, and any answer, may take; 0: 10 s, no limit */
 };
 
 enum mys_image { MYS_IMAGE_FULL, MYS_IMAGE_MINIMAL, MYS_IMAGE_NOBLOB };
@@ -101,8 +102,8 @@ struct mys_rel {
     struct cdc_arena *bare;   /* owned; holds fields that are not the shape's */
     uint32_t n;
     char *schema, *name; /* owned */
-    uint32_t hash; /* of both names */
-    bool stale;    /* DDL since it was described */
+    uint32_t hash;       /* of both names */
+    bool stale;          /* DDL since it was described */
     struct mys_rel *next;
 };
 
@@ -130,7 +131,6 @@ struct mys_tx {
     uint64_t bytes;
     bool rows;          /* a change of it has been emitted */
     bool handed;        /* some of it in an earlier batch */
-    bool captured;      /* a row of a captured table was in it */
     struct cdc_tx *out; /* in the current batch's arena, or NULL */
 };
 
@@ -175,7 +175,7 @@ struct mys_source {
     uint64_t payload_pos;        /* where the open payload begins */
     struct mys_tx tx;
     struct mys_xa *xa; /* prepared rows that are kept, or being read again; owned, or NULL */
-    int64_t gap_logged_us;
+    int64_t gap_logged_us, reread_off_us;
     struct mys_rel *rels[MYS_REL_BUCKETS];
     bool stale;          /* DDL since: the catalogue must be read again for tables described anew */
     bool altered;        /* DDL since the source was opened (relation.c) */
@@ -288,7 +288,8 @@ CDC_CHECK int mys_tell(struct cdc_batch *batch, const struct mys_pos *pos, struc
 /* One event whose head is decoded (mys_decode_head), at src->file and `pos`. */
 CDC_CHECK int mys_apply(struct mys_source *src, struct cdc_batch *batch, struct mys_event *ev,
                         uint64_t pos, struct cdc_error *err);
-/* When the transaction that begins with this event (decoded) was committed, as far as that tells. */
+/* When the transaction that begins with this event (decoded) was committed, as far as that tells.
+ */
 int64_t mys_commit_us(const struct mys_event *ev);
 /* The transaction's cdc_tx in this batch's arena. NULL: no memory. */
 const struct cdc_tx *mys_tx_out(struct mys_source *src, struct cdc_batch *batch);
@@ -344,6 +345,12 @@ CDC_CHECK int mys_xa_more(struct mys_source *src, struct cdc_batch *batch, int64
                           struct cdc_error *err);
 void mys_xa_done(struct mys_source *src); /* at close, and when a dump is opened anew */
 
+/* ---- reread.c ---- */
+/* The row of `after`, whose key has moved: its UNCHANGED values out of the table, if they can be
+ * had. */
+void mys_reread(struct mys_source *src, const struct mys_rel *rel, struct cdc_batch *batch,
+                struct cdc_value *after);
+
 /* ---- relation.c ---- */
 /* A TABLE_MAP event, decoded. */
 CDC_CHECK int mys_rel_set(struct mys_source *src, const struct mys_event *ev,
@@ -382,7 +389,11 @@ struct mys_cat_table {
 /* All tables of user schemas that could be captured, by schema and name. */
 CDC_CHECK int mys_catalogue_list(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
                                  struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err);
-/* The same without engine, rows, bytes, cascades and keyed: cheap, for a look every minute. */
+/* The same without rows, bytes, keyed. */
+CDC_CHECK int mys_catalogue_cascades(MYSQL *conn, const struct cdc_config *cfg,
+                                     struct cdc_arena *arena, struct mys_cat_table **ret,
+                                     size_t *ret_n, struct cdc_error *err);
+/* Without rows, bytes, keyed, cascades: cheap with many tables, for a look every minute. */
 CDC_CHECK int mys_catalogue_names(MYSQL *conn, const struct cdc_config *cfg,
                                   struct cdc_arena *arena, struct mys_cat_table **ret,
                                   size_t *ret_n, struct cdc_error *err);
@@ -393,13 +404,6 @@ CDC_CHECK int mys_catalogue_size(MYSQL *conn, const char *schema, const char *na
 CDC_CHECK int mys_catalogue_info(MYSQL *conn, const struct mys_facts *facts, const char *schema,
                                  const char *name, struct cdc_arena *arena, struct mys_info *ret,
                                  struct cdc_error *err);
-/*
- * The columns as a table map with FULL metadata would tell them, made of information_schema alone,
- * for copies of tables that the stream has not described. CDC_END: there is no such table.
- */
-CDC_CHECK int mys_catalogue_map(MYSQL *conn, const struct mys_facts *facts, const char *schema,
-                                const char *name, struct cdc_arena *arena,
-                                struct mys_map_columns *ret, struct cdc_error *err);
 
 /* ---- look.c, preflight.c, propose.c ---- */
 int mys_look(struct cdc_source *src, struct cdc_source_status *ret, struct cdc_error *err);

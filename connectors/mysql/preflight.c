@@ -8,7 +8,6 @@
  */
 #include "mysql.h"
 
-#include <mariadb/errmsg.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -9,7 +9,7 @@
  * With FULL metadata the map tells nearly all as of its place in the log. What it does not tell is
  * taken from one of two descriptions, the first of which that fits every column wins:
  *   1  the known version. It is of a place before this one; so it comes second once there has been
- *      DDL since the source was opened
+ *      DDL since the source was opened, and where the capture rule has changed
  *   2  the catalogue, which shows today
  * If neither fits, the catalogue counts column by column where the map has names (coltype.h); for a
  * table that was dropped since, the map alone. Without names such a table is refused: its rows
@@ -25,6 +25,7 @@
 
 #include "cdc/crc32c.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,6 +39,7 @@ struct build {
     struct mys_map_columns map;
     struct cdc_arena *arena;
     struct cdc_table *prior; /* the known version, or NULL */
+    bool same_rule;          /* it was made under the same capture rule */
     struct mys_shape *shape; /* owned */
 };
 
@@ -55,6 +57,16 @@ static bool is_named(const char *name, const char *by)
 
 /* ---- known versions ---- */
 
+/* Under another rule it may lack defaults, have another key, or be of before a pause. */
+static bool is_of_rule(struct cdc_slice state, const struct cdc_rule *rule)
+{
+    json_t *json = json_loadb((const char *)state.p, state.len, 0, NULL);
+    const char *hash = json_string_value(json_object_get(json, "rule"));
+    bool same = hash && strcmp(hash, rule->hash) == 0;
+    json_decref(json);
+    return same;
+}
+
 static int find_known(struct build *b, struct cdc_error *err)
 {
     struct mys_source *src = (struct mys_source *)(uintptr_t)b->src; /* for its lock */
@@ -66,6 +78,7 @@ static int find_known(struct build *b, struct cdc_error *err)
     int rc = CDC_OK;
     if (json.p)
         rc = cdc_table_from_state(b->schema, b->schema, b->name, json, b->rule, &b->prior, err);
+    b->same_rule = json.p && is_of_rule(json, b->rule);
     pthread_mutex_unlock(&src->known_lock);
     cdc_buf_done(&key);
     return rc;
@@ -109,7 +122,9 @@ static int try_info(struct build *b, const struct mys_info *info, bool final, st
 {
     struct mys_info said = info ? *info : (struct mys_info){0};
     said.final = final;
-    int rc = mys_shape_new(&b->map, info ? &said : NULL, b->src->srv.max_row, &b->shape, err);
+    struct mys_shape *shape = NULL;
+    int rc = mys_shape_new(&b->map, info ? &said : NULL, b->src->srv.max_row, &shape, err);
+    b->shape = shape;
     return rc == CDC_FAIL ? cdc_fail_in(err, b->name) : rc;
 }
 
@@ -138,7 +153,7 @@ static int ask_info(struct mys_source *src, const struct build *b, struct mys_in
 static int find_shape(struct mys_source *src, struct build *b, struct cdc_error *err)
 {
     struct mys_info then, now;
-    bool first = b->prior && !src->altered;
+    bool first = b->prior && b->same_rule && !src->altered;
     if (b->prior && info_of_prior(b, &then, err) < 0)
         return CDC_FAIL;
     int rc = first ? try_info(b, &then, false, err) : CDC_AGAIN;

@@ -80,7 +80,7 @@ static int check_cascades(struct mys_source *src, struct cdc_error *err)
     if (src->facts.cascades || src->srv.accept & MYS_ACCEPT_CASCADES)
         return CDC_OK;
     struct cdc_arena *arena = cdc_arena_new((size_t)256 << 20);
-    int rc = arena ? mys_catalogue_list(src->srv.sql, src->srv.cfg, arena, &tabs, &n, err)
+    int rc = arena ? mys_catalogue_cascades(src->srv.sql, src->srv.cfg, arena, &tabs, &n, err)
                    : cdc_fail_oom(err);
     for (size_t i = 0; rc == CDC_OK && i < n; i++) {
         if (!tabs[i].rule || !tabs[i].cascades)

@@ -11,6 +11,8 @@
  * for the condition; who moves a counter moves it first and then looks whether somebody wants it.
  * All of these are sequentially consistent, so at least one of the two sees the other.
  *
+ * The taker moves `head` on in steps, and before it waits.
+ *
  * Two things keep them from waking each other for every packet. The taker, finding nothing, naps
  * before it waits if it has had packets since the last time: under load it finds many afterwards.
  * The putter, finding it full, is woken when half of it is free again.
@@ -39,7 +41,8 @@ struct mys_ring {
 
     /* the taker's */
     _Alignas(64) _Atomic uint64_t head; /* everything before it may be overwritten */
-    uint64_t seen_tail, current;        /* current: the end of what was handed out last */
+    uint64_t seen_tail, current, told;  /* current: the end of what was handed out last */
+    bool lent;                          /* that was lent */
     bool napped;                        /* nothing has come since */
 
     _Alignas(64) _Atomic uint64_t want_head; /* the putter waits until head is there; 0: not */
@@ -152,10 +155,13 @@ void mys_ring_finish(struct mys_ring *ring)
     pthread_mutex_unlock(&ring->lock);
 }
 
+/* Tells the putter how far it may overwrite. */
 static void let_go(struct mys_ring *ring)
 {
-    if (ring->current == atomic_load_explicit(&ring->head, memory_order_relaxed))
+    if (ring->current == ring->told)
         return;
+    ring->told = ring->current;
+    ring->lent = false;
     atomic_store(&ring->head, ring->current);
     uint64_t want = atomic_load(&ring->want_head);
     if (!want || ring->current < want)
@@ -192,6 +198,7 @@ static void wait_more(struct mys_ring *ring, int64_t deadline_us)
 
 static bool await(struct mys_ring *ring, int64_t deadline_us)
 {
+    let_go(ring);
     if (!mys_ring_dry(ring))
         return true;
     if (atomic_load(&ring->woken) || cdc_mono_us() >= deadline_us)
@@ -206,7 +213,8 @@ static bool await(struct mys_ring *ring, int64_t deadline_us)
 
 int mys_ring_take(struct mys_ring *ring, int64_t deadline_us, struct cdc_slice *ret)
 {
-    let_go(ring);
+    if (ring->lent || ring->current - ring->told > ring->size / 8)
+        let_go(ring);
     if (ring->seen_tail == ring->current && !await(ring, deadline_us)) {
         atomic_store(&ring->woken, false);
         return CDC_AGAIN;
@@ -218,7 +226,7 @@ int mys_ring_take(struct mys_ring *ring, int64_t deadline_us, struct cdc_slice *
         ring->current += ring->size - (ring->current & (ring->size - 1));
         word = word_at(ring, ring->current);
     }
-    bool lent = *word & LENT;
+    bool lent = ring->lent = *word & LENT;
     ret->len = *word & ~LENT;
     ret->p = (const uint8_t *)(word + 1);
     if (lent)

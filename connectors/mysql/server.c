@@ -324,9 +324,10 @@ int mys_snapshot_place(MYSQL *conn, struct mys_pos *ret, struct cdc_error *err)
             snprintf(offset, sizeof offset, "%s", row[1]);
     }
     if (!*file || !*offset)
-        return cdc_fail(err, CDC_OPERATOR, "mysql",
-                        "the server tells no place of a snapshot (binlog_snapshot_file): it writes "
-                        "no binary log; set log_bin in its configuration and restart it");
+        return cdc_fail(
+            err, CDC_OPERATOR, "mysql",
+            "the server tells no place of a snapshot (binlog_snapshot_file): the server writes "
+            "no binary log; set log_bin in its configuration and restart it");
     return set_place(ret, file, offset, err);
 }
 

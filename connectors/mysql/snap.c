@@ -172,10 +172,13 @@ static void end_look(struct mys_snap *snap)
     snap->looks = false;
     snap->base.place[0] = 0;
     mys_gtids_done(&snap->seen);
-    if (!start || !conn)
+    if (!start || !conn || mys_viewer_stopped(&snap->ses) ||
+        mys_reader_end(&snap->reader, NULL) < 0)
         return;
-    if (mys_viewer_stopped(&snap->ses) || mys_reader_end(&snap->reader, NULL) < 0)
+    if (mys_viewer_touches(&snap->ses)) { /* it would go on keeping tables from being altered */
+        mys_viewer_drop(&snap->ses);
         return;
+    }
     (void)mys_viewer_leave(&snap->ses);
     if (!give_back(&snap->root->holder, conn))
         mysql_close(conn);
@@ -250,6 +253,9 @@ static int snap_take(struct cdc_snap *base, enum cdc_look look, int64_t deadline
     if (mys_reader_end(&snap->reader, err) < 0)
         return CDC_FAIL;
     end_look(snap);
+    if (snap->ses.conn && mys_query(snap->ses.conn, "ROLLBACK", NULL, NULL) < 0)
+        mys_viewer_drop(&snap->ses);
+    mys_viewer_untouch(&snap->ses);
     int rc = look == CDC_LOOK_START    ? take_start(snap, err)
              : look == CDC_LOOK_PLACED ? take_placed(snap, deadline_us, err)
                                        : take_now(snap, deadline_us, err);
@@ -387,6 +393,8 @@ static void snap_close(struct cdc_snap *base)
 {
     struct mys_snap *snap = (struct mys_snap *)base;
     end_look(snap);
+    if (!mys_viewer_stopped(&snap->ses) && mys_reader_end(&snap->reader, NULL) < 0)
+        cdc_log(CDC_LOG_DEBUG, "snapshot: a session was lost while it was ended");
     mys_reader_done(&snap->reader);
     mys_viewer_close(&snap->ses);
     while (snap->tables) {

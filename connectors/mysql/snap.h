@@ -25,21 +25,25 @@
 
 /* ---- snap_session.c ---- */
 
-/* Two connections of whoever reads tables. */
+/* The connections of whoever reads tables. */
 struct mys_viewer {
     const struct mys_server *srv;  /* lent */
     const struct mys_facts *facts; /* lent; of the server that has to answer */
     MYSQL *conn;                   /* that holds the look; owned, or NULL */
     MYSQL *side;                   /* that asks beside it; owned */
-    unsigned long id;              /* of conn, at the server */
 
     pthread_t watcher;
     bool watched;
+    MYSQL *guard; /* the watcher's own; owned, or NULL */
+    int64_t guard_us;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     const volatile sig_atomic_t *signalled; /* either of the three may be NULL */
     const atomic_bool *stop, *cut;
-    int fds[2];
+    int fds[3];
+    unsigned long id;       /* of conn, at the server */
+    struct cdc_buf touched; /* names of the tables that conn keeps others from altering */
+    bool in_the_way;        /* somebody waited for one of them: conn was told to end */
     bool over;
 };
 
@@ -49,12 +53,22 @@ void mys_viewer_close(struct mys_viewer *ses);
 /* What ends waits from here on; `cut` belongs to the call that is under way. */
 void mys_viewer_hear(struct mys_viewer *ses, const atomic_bool *stop, const atomic_bool *cut);
 bool mys_viewer_stopped(struct mys_viewer *ses);
+/* conn is about to lock a table, so that nobody alters it; it keeps none any more. */
+CDC_CHECK int mys_viewer_touch(struct mys_viewer *ses, const char *table, struct cdc_error *err);
+void mys_viewer_untouch(struct mys_viewer *ses);
+bool mys_viewer_touches(struct mys_viewer *ses);
+/* Was it in somebody's way, since it touched something? */
+bool mys_viewer_in_the_way(struct mys_viewer *ses);
+#define MYS_IN_THE_WAY                                                                             \
+    "somebody waits to alter the table, or to lock all, and reading on would stand in the way of " \
+    "all who use it; it is read again later"
 /* Makes conn, unless it is there. */
 CDC_CHECK int mys_viewer_connect(struct mys_viewer *ses, struct cdc_error *err);
 /* conn is this one from here on, also where it fails. */
 CDC_CHECK int mys_viewer_set(struct mys_viewer *ses, MYSQL *conn, struct cdc_error *err);
 MYSQL *mys_viewer_leave(struct mys_viewer *ses); /* conn is the caller's; it may be NULL */
 void mys_viewer_drop(struct mys_viewer *ses);    /* closes conn */
+void mys_viewer_kill(struct mys_viewer *ses);    /* the server ends conn, whatever it does there */
 /*
  * As mys_query. CDC_AGAIN: the table is locked, altered or gone, or somebody ended the statement.
  */
@@ -101,15 +115,16 @@ enum mys_key_form {
 };
 
 struct mys_key_column {
-    char *quoted; /* its name as SQL writes it */
+    const char *quoted; /* its name as SQL writes it */
     enum mys_key_form form;
-    char *charset, *collation; /* TEXT; else "" */
+    const char *charset, *collation; /* TEXT; else "" */
 };
 
 /* A primary key by which a table can be cut. */
 struct mys_key {
     uint16_t n; /* 0: it cannot */
     struct mys_key_column *cols;
+    struct cdc_arena *arena; /* holds all of it; owned */
 };
 
 void mys_key_done(struct mys_key *key);
@@ -141,9 +156,8 @@ CDC_CHECK int mys_key_look(struct mys_viewer *ses, const struct mys_which *which
 bool mys_engine_keeps(const char *engine);
 CDC_CHECK int mys_table_keeps(struct mys_viewer *ses, const struct mys_which *which, bool *ret,
                               struct cdc_error *err);
-/* CDC_AGAIN: somebody waits to alter the table, or to lock all tables, because of conn. */
-CDC_CHECK int mys_in_the_way(struct mys_viewer *ses, const struct mys_which *which,
-                             struct cdc_error *err);
+/* Does anybody wait to alter one of these tables (names, each with a NUL), or to lock all? */
+CDC_CHECK int mys_waited_for(MYSQL *conn, struct cdc_slice names, bool *ret, struct cdc_error *err);
 /* Why mys_rel_now found none: CDC_END, or CDC_FAIL CDC_OPERATOR: no right to read it. */
 CDC_CHECK int mys_table_missing(struct mys_viewer *ses, const struct mys_which *which,
                                 struct cdc_error *err);
@@ -161,9 +175,10 @@ struct mys_reader {
     struct cdc_table *tab;  /* as its user knows it; referenced */
     struct mys_shape *shape;
     mys_text *text; /* tab->n */
+    bool running;   /* a SELECT: its end has not been seen */
+    bool sent;      /* it was not answered yet */
     MYSQL_RES *res; /* of the SELECT under way */
     bool begun;     /* the savepoint is set: the table may be locked */
-    int64_t look_us;
 
     /* What its user says of all rows. */
     struct cdc_tx tx;

@@ -48,12 +48,7 @@ bool mys_key_form_of(const char *data_type, enum mys_key_form *ret)
 
 void mys_key_done(struct mys_key *key)
 {
-    for (uint16_t i = 0; i < key->n; i++) {
-        free(key->cols[i].quoted);
-        free(key->cols[i].charset);
-        free(key->cols[i].collation);
-    }
-    free(key->cols);
+    cdc_arena_free(key->arena);
     *key = (struct mys_key){.n = 0};
 }
 

@@ -6,21 +6,20 @@
  *   the catalogue        of now, over the side connection, shows the columns that our user knows;
  *                        else it is given up
  *   SELECT               text protocol, unbuffered: the server sends as we read
- *   ROLLBACK TO          gives the lock back
+ *   ROLLBACK TO          gives the lock back (at MariaDB only the end of the look does)
  *
- * A look older than the table's files is refused by InnoDB (1412) with the first row. Once a second
- * it is looked whether somebody waits for our lock; then the statement is ended (KILL QUERY), and
- * the lock given back.
+ * A look older than the table's files is refused by InnoDB (1412) with the first row. When somebody
+ * waits for our lock, the session's watcher ends the statement, or the session (snap_session.c).
  */
 #include "snap.h"
 
 #include "cdc/clock.h"
 
+#include <mariadb/errmsg.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-
-#define LOOK_US 1000000
 
 static struct mys_which which_of(const struct mys_reader *reader)
 {
@@ -98,7 +97,7 @@ static int lock(struct mys_reader *reader, struct cdc_error *err)
     int rc = mys_viewer_run(ses, ses->conn, cdc_buf_cstr(&sql), NULL, err);
     cdc_buf_done(&sql);
     unsigned code = mysql_errno(ses->conn);
-    if (rc == CDC_AGAIN)
+    if (rc == CDC_AGAIN && !mys_viewer_in_the_way(ses))
         rc = given_up(reader, "the table is locked by somebody who alters it, or gone", err);
     else if (rc == CDC_FAIL && (code == 1142 || code == 1143 || code == 1044))
         rc = mys_may_not_read(ses, &which, err);
@@ -167,7 +166,11 @@ static int select_failed(struct mys_reader *reader, struct cdc_error *err)
                         "another look is taken",
                         err);
     if (rc == CDC_AGAIN)
-        return given_up(reader, "the table is locked, or reading was ended by somebody", err);
+        return given_up(reader,
+                        mys_viewer_in_the_way(reader->ses)
+                            ? MYS_IN_THE_WAY
+                            : "the table is locked, or reading was ended by somebody",
+                        err);
     return rc;
 }
 
@@ -185,10 +188,9 @@ static int start_select(struct mys_reader *reader, const struct cdc_range *range
     const char *text = cdc_buf_cstr(&sql);
     if (rc == CDC_OK && !text)
         rc = cdc_fail_oom(err);
-    if (rc == CDC_OK && mysql_real_query(conn, text, (unsigned long)sql.len) != 0)
+    if (rc == CDC_OK && mysql_send_query(conn, text, (unsigned long)sql.len) != 0)
         rc = select_failed(reader, err);
-    if (rc == CDC_OK && !(reader->res = mysql_use_result(conn)))
-        rc = select_failed(reader, err);
+    reader->sent = reader->running = rc == CDC_OK;
     cdc_buf_done(&sql);
     return rc;
 }
@@ -201,8 +203,8 @@ int mys_reader_begin(struct mys_reader *reader, struct cdc_table *tab,
         return CDC_FAIL;
     forget(reader);
     reader->tab = cdc_table_ref(tab);
-    reader->look_us = cdc_mono_us() + LOOK_US;
-    if (mys_viewer_run(ses, ses->conn, "SAVEPOINT copying", NULL, err) != CDC_OK)
+    if (mys_viewer_touch(ses, tab->name, err) < 0 ||
+        mys_viewer_run(ses, ses->conn, "SAVEPOINT copying", NULL, err) != CDC_OK)
         return CDC_FAIL;
     reader->begun = true;
     int rc = lock(reader, err);
@@ -215,16 +217,31 @@ int mys_reader_begin(struct mys_reader *reader, struct cdc_table *tab,
 
 /* ---- ending ---- */
 
+/* The server answers with the first rows, so this may last: it is no part of beginning. */
+static int take_result(struct mys_reader *reader)
+{
+    MYSQL *conn = reader->ses->conn;
+    reader->sent = false;
+    if (mysql_read_query_result(conn) != 0)
+        return CDC_FAIL;
+    reader->res = mysql_use_result(conn);
+    return reader->res ? CDC_OK : CDC_FAIL;
+}
+
 /* Ends the SELECT, and reads away what has been sent. */
 static int kill_select(struct mys_reader *reader, struct cdc_error *err)
 {
     struct mys_viewer *ses = reader->ses;
     char sql[64];
     snprintf(sql, sizeof sql, "KILL QUERY %lu", ses->id);
-    int rc = reader->res->eof ? CDC_OK : mys_viewer_run(ses, ses->side, sql, NULL, err);
-    if (rc == CDC_OK)
-        mys_clear(&reader->res);
-    return rc == CDC_OK ? CDC_OK : CDC_FAIL;
+    int rc = reader->running ? mys_viewer_run(ses, ses->side, sql, NULL, err) : CDC_OK;
+    if (rc != CDC_OK)
+        return CDC_FAIL;
+    if (reader->sent)
+        (void)take_result(reader); /* most probably that it was ended */
+    mys_clear(&reader->res);
+    reader->running = false;
+    return CDC_OK;
 }
 
 /* The KILL may come when the SELECT was over, and end this: then it has come. */
@@ -233,7 +250,9 @@ int mys_reader_end(struct mys_reader *reader, struct cdc_error *err)
     struct mys_viewer *ses = reader->ses;
     if (!reader->begun)
         return CDC_OK;
-    if (reader->res && kill_select(reader, err) < 0)
+    if (!ses->facts->mariadb) /* from here on nobody but us ends a statement */
+        mys_viewer_untouch(ses);
+    if (kill_select(reader, err) < 0)
         return CDC_FAIL;
     reader->begun = false;
     int rc = mys_viewer_run(ses, ses->conn, "ROLLBACK TO SAVEPOINT copying", NULL, err);
@@ -245,34 +264,16 @@ int mys_reader_end(struct mys_reader *reader, struct cdc_error *err)
 /* Much may be to come of an unfinished result, and freeing reads it: not without a socket. */
 void mys_reader_done(struct mys_reader *reader)
 {
-    if (reader->res && !reader->res->eof)
+    if (reader->running) {
         shutdown((int)mysql_get_socket(reader->ses->conn), SHUT_RDWR);
+        mys_viewer_kill(reader->ses);
+    }
     mys_clear(&reader->res);
-    reader->begun = false;
+    reader->begun = reader->sent = reader->running = false;
     forget(reader);
 }
 
 /* ---- rows ---- */
-
-static int in_the_way(struct mys_reader *reader, struct cdc_error *err)
-{
-    const struct mys_which which = which_of(reader);
-    int64_t now_us = cdc_mono_us();
-    if (now_us < reader->look_us)
-        return CDC_OK;
-    if (mys_viewer_stopped(reader->ses))
-        return cdc_fail(err, CDC_RETRY, "mysql", "reading of tables was stopped");
-    int rc = mys_in_the_way(reader->ses, &which, err);
-    reader->look_us = cdc_mono_us() + LOOK_US;
-    if (rc != CDC_AGAIN)
-        return rc;
-    return mys_reader_end(reader, err) < 0
-               ? CDC_FAIL
-               : given_up(reader,
-                          "somebody waits to alter the table, or to lock all, and reading on would "
-                          "stand in the way of all who use it; it is read again later",
-                          err);
-}
 
 static const struct cdc_tx *tx_of(const struct mys_reader *reader, struct cdc_batch *batch)
 {
@@ -351,21 +352,33 @@ static int add_row(struct mys_reader *reader, MYSQL_ROW row, struct cdc_batch *b
 /* No more rows: well, or not. */
 static int finish(struct mys_reader *reader, struct cdc_error *err)
 {
-    int rc = mysql_errno(reader->ses->conn) ? select_failed(reader, err) : CDC_END;
+    unsigned code = mysql_errno(reader->ses->conn);
+    int rc = code ? select_failed(reader, err) : CDC_END;
+    reader->running = code >= CR_MIN_ERROR && code <= CR_MAX_ERROR; /* it is just not heard */
     if (rc == CDC_FAIL)
         return rc;
     return mys_reader_end(reader, rc == CDC_END ? err : NULL) < 0 ? CDC_FAIL : rc;
 }
 
+static int in_the_way(struct mys_reader *reader, struct cdc_error *err)
+{
+    bool lost = reader->ses->facts->mariadb;
+    if (!lost && mys_reader_end(reader, err) < 0)
+        return CDC_FAIL;
+    (void)given_up(reader, MYS_IN_THE_WAY, err);
+    return lost ? CDC_FAIL : CDC_AGAIN;
+}
+
 int mys_reader_read(struct mys_reader *reader, size_t max_rows, struct cdc_batch *batch,
                     struct cdc_error *err)
 {
-    int rc = reader->res ? CDC_OK : CDC_END;
+    int rc = reader->sent || reader->res ? CDC_OK : CDC_END;
+    if (reader->sent && take_result(reader) != CDC_OK)
+        rc = finish(reader, err);
     batch->read_us = cdc_now_us();
     while (rc == CDC_OK && batch->n < max_rows && (batch->n == 0 || !cdc_batch_full(batch))) {
-        rc = in_the_way(reader, err);
-        if (rc != CDC_OK)
-            break;
+        if (mys_viewer_in_the_way(reader->ses)) /* much may have been sent before that */
+            return in_the_way(reader, err);
         MYSQL_ROW row = mysql_fetch_row(reader->res);
         rc = row ? add_row(reader, row, batch, err) : finish(reader, err);
     }

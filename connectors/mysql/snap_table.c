@@ -7,7 +7,8 @@
  * is older than its present files, and what is altered without new files reads right.
  *
  * Waiting sessions are found in the list of processes, by their state and the table's name in their
- * statement: there is no right to see more that a reader would have. A name that happens to stand
+ * statement: there is no right to see more that a reader would have. Queries do not count: what
+ * waits for a reader is no query (and we wait ourselves at times). A name that happens to stand
  * in the statement of somebody who waits for another table costs a pause. Without the right to see
  * other users' sessions (PROCESS) nobody is seen.
  */
@@ -36,14 +37,14 @@ static int ask(struct mys_viewer *ses, struct cdc_buf *sql, MYSQL_RES **ret, str
 
 enum key_col { K_NAME, K_PREFIX, K_ORDER, K_TYPE, K_CHARSET, K_COLLATION };
 
-static bool take_column(MYSQL_ROW row, struct mys_key_column *ret)
+static bool take_column(MYSQL_ROW row, struct cdc_arena *arena, struct mys_key_column *ret)
 {
     struct cdc_buf quoted = CDC_BUF(1024);
-    size_t len;
     mys_ident_put(&quoted, row[K_NAME]);
-    ret->quoted = (char *)cdc_buf_take(&quoted, &len);
-    ret->charset = strdup(row[K_CHARSET] ? row[K_CHARSET] : "");
-    ret->collation = strdup(row[K_COLLATION] ? row[K_COLLATION] : "");
+    const char *text = cdc_buf_cstr(&quoted);
+    ret->quoted = text ? cdc_arena_strdup(arena, text) : NULL;
+    ret->charset = cdc_arena_strdup(arena, row[K_CHARSET] ? row[K_CHARSET] : "");
+    ret->collation = cdc_arena_strdup(arena, row[K_COLLATION] ? row[K_COLLATION] : "");
     cdc_buf_done(&quoted);
     return ret->quoted && ret->charset && ret->collation;
 }
@@ -58,14 +59,14 @@ static bool usable(MYSQL_ROW row, struct mys_key_column *ret)
 
 static int take_key(MYSQL_RES *res, struct mys_key *ret, struct cdc_error *err)
 {
-    struct mys_key key = {.n = 0};
-    key.cols = calloc(mysql_num_rows(res) + 1, sizeof *key.cols);
+    struct mys_key key = {.arena = cdc_arena_new((size_t)1 << 20)};
+    if (key.arena)
+        key.cols = cdc_arena_zalloc(key.arena, (mysql_num_rows(res) + 1) * sizeof *key.cols);
     bool right = key.cols != NULL, fits = true;
     for (MYSQL_ROW row; right && fits && (row = mysql_fetch_row(res));) {
-        struct mys_key_column *col = &key.cols[key.n];
+        struct mys_key_column *col = &key.cols[key.n++];
         fits = usable(row, col);
-        right = !fits || take_column(row, col);
-        key.n++;
+        right = !fits || take_column(row, key.arena, col);
     }
     if (right && fits)
         *ret = key;
@@ -120,17 +121,23 @@ int mys_given_up(const struct mys_which *which, const char *why, struct cdc_erro
     return CDC_AGAIN;
 }
 
-int mys_in_the_way(struct mys_viewer *ses, const struct mys_which *which, struct cdc_error *err)
+int mys_waited_for(MYSQL *conn, struct cdc_slice names, bool *ret, struct cdc_error *err)
 {
-    struct cdc_buf sql = CDC_BUF(8192);
+    struct cdc_buf sql = CDC_BUF((size_t)1 << 20);
     MYS_CLEAR MYSQL_RES *res = NULL;
     cdc_buf_str(&sql, "SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE = 'Waiting for "
-                      "table flush' OR (STATE = 'Waiting for table metadata lock' AND LOCATE(");
-    mys_literal_put(&sql, which->name);
-    cdc_buf_str(&sql, ", INFO) > 0) LIMIT 1");
-    int rc = ask(ses, &sql, &res, err);
-    if (rc == CDC_OK && mysql_num_rows(res) > 0)
-        rc = CDC_AGAIN;
+                      "table flush' OR (STATE = 'Waiting for table metadata lock' AND INFO NOT "
+                      "LIKE 'SELECT%' AND (FALSE");
+    for (size_t at = 0; at < names.len; at += strlen((const char *)names.p + at) + 1) {
+        cdc_buf_str(&sql, " OR LOCATE(");
+        mys_literal_put(&sql, (const char *)names.p + at);
+        cdc_buf_str(&sql, ", INFO) > 0");
+    }
+    cdc_buf_str(&sql, ")) LIMIT 1");
+    const char *text = cdc_buf_cstr(&sql);
+    int rc = text ? mys_query(conn, text, &res, err) : cdc_fail_oom(err);
+    cdc_buf_done(&sql);
+    *ret = rc == CDC_OK && mysql_num_rows(res) > 0;
     return rc;
 }
 

@@ -40,6 +40,7 @@
 #define XA_WAIT_US   100000
 #define SQL_IDLE_US  15000000 /* longer than from one look at the log to the next */
 #define POSITION_MAX ((size_t)16 << 20)
+#define HEARTBEAT    27
 #define FIRST_POS    4 /* of the first event of a file */
 
 int mys_stream_start(struct mys_source *src, struct cdc_error *err)
@@ -58,8 +59,8 @@ int mys_stream_start(struct mys_source *src, struct cdc_error *err)
     src->pos = src->head.pos;
     src->idle_told_us = cdc_mono_us();
     src->phase = MYS_STREAM;
-    cdc_log(CDC_LOG_INFO, "mysql: streaming from %s:%llu", src->head.file,
-            (unsigned long long)src->head.pos);
+    cdc_log(CDC_LOG_INFO, "mysql: streaming from %s:%llu%s", src->head.file,
+            (unsigned long long)src->head.pos, src->facts.gtids ? ", by GTIDs" : "");
     return CDC_OK;
 }
 
@@ -76,8 +77,9 @@ static uint64_t nearest(uint64_t at, uint32_t low)
 /* Moves src->pos behind the event; returns where it begins. */
 static uint64_t pass(struct mys_source *src, const struct mys_event *ev)
 {
-    if (ev->next_pos == 0 || ev->flags & MYS_ARTIFICIAL)
-        return src->pos;
+    if (ev->next_pos == 0 || ev->flags & MYS_ARTIFICIAL || ev->type == HEARTBEAT)
+        return src->pos; /* not in the log; see on_heartbeat */
+    src->told_bytes += ev->len;
     src->pos = nearest(src->pos + ev->len, ev->next_pos);
     return src->pos - ev->len;
 }
@@ -133,10 +135,11 @@ static int on_rotate(struct mys_source *src, struct cdc_batch *batch, struct mys
         return CDC_FAIL;
     if (file->len > MYS_FILE_MAX || memchr(file->p, 0, file->len))
         return mys_malformed(ev->type, "it names no file", err);
+    if (strlen(src->file) != file->len || memcmp(src->file, file->p, file->len) != 0)
+        src->idle_told_us = 0; /* the end of one is worth a position */
     memcpy(src->file, file->p, file->len);
     src->file[file->len] = 0;
     src->pos = ev->rotate.pos;
-    src->idle_told_us = 0;
     return CDC_OK;
 }
 
@@ -219,7 +222,6 @@ static int on_event(struct mys_source *src, struct cdc_batch *batch, struct cdc_
     if (src->in_payload)
         return mys_apply(src, batch, &ev, src->payload_pos, err);
     uint64_t pos = pass(src, &ev);
-    src->told_bytes += ev.len;
     event_fn own = own_events[ev.type];
     if (!own)
         rc = mys_apply(src, batch, &ev, pos, err);

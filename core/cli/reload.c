@@ -15,6 +15,7 @@
 
 static const char *const fixed[] = {"name", "source", "sink", "memory", "registry", "http", NULL};
 static const char *const live[] = {"capture", "snapshot", "envelope", "secrets", NULL};
+static const char *const light[] = {"log", "replica", NULL};
 
 static const char *changed(const struct cdc_settings *before, const struct cdc_settings *now,
                            const char *const *keys)
@@ -89,7 +90,7 @@ static int judge(const struct cdc_settings *before, const struct cdc_settings *n
                         what);
     what = changed(before, now, live);
     if (!what)
-        return CDC_AGAIN;
+        return changed(before, now, light) ? CDC_END : CDC_AGAIN;
     cdc_log(CDC_LOG_INFO, "%s: %s is another one now", now->config.path, what);
     return check_source(before, now, err) < 0 ? CDC_FAIL : check_sink(now, err);
 }
@@ -103,10 +104,10 @@ int cdc_cli_reload(const struct cdc_settings *before, struct cdc_settings **ret,
     int rc = judge(before, now, err);
     if (rc >= 0)
         cdc_log_change(now->log_level, now->log_json);
-    if (rc == CDC_AGAIN)
-        cdc_log(CDC_LOG_INFO, "%s was read again; nothing in it changes what the pipeline does",
-                now->config.path);
-    if (rc == CDC_OK)
+    if (rc == CDC_AGAIN || rc == CDC_END)
+        cdc_log(CDC_LOG_INFO, "%s was read again; %s", now->config.path,
+                rc == CDC_END ? "only the log follows it" : "nothing in it is new");
+    if (rc == CDC_OK || rc == CDC_END)
         *ret = now;
     else
         cdc_settings_free(now);

@@ -28,8 +28,9 @@ struct cdc_pipeline_options {
     int max_failures;       /* give up after so many CDC_RETRY failures in a row; 0: never */
     /*
      * The configuration as it is now, in place of `now`; *ret is the pipeline's to free. CDC_AGAIN:
-     * nothing that a session has to begin for. CDC_FAIL: refused; `now` stays. On the main thread.
-     * NULL: cannot.
+     * it is the same; a session begins anew all the same, which looks at the source afresh.
+     * CDC_END: what is new needs no session (*ret is given too). CDC_FAIL: refused; `now` stays. On
+     * the main thread. NULL: cannot.
      */
     int (*reload)(const struct cdc_settings *now, struct cdc_settings **ret, struct cdc_error *err);
 };

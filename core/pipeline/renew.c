@@ -28,10 +28,12 @@ static bool keep(struct cdc_run *run, struct cdc_settings *set)
     return true;
 }
 
+/* next NULL: with the settings of now, or with those that wait already. */
 static void ask_for_a_session(struct cdc_run *run, struct cdc_settings *next)
 {
     pthread_mutex_lock(&run->lock);
-    run->next = next;
+    if (next)
+        run->next = next;
     atomic_store(&run->renew, true);
     if (run->wakeable)
         run->wakeable->ops->wake(run->wakeable);
@@ -45,18 +47,16 @@ void cdc_renew_read(struct cdc_run *run)
     struct cdc_settings *next = NULL;
     const struct cdc_settings *now = run->n_read ? run->read[run->n_read - 1] : run->first;
     int rc = run->opt->reload ? run->opt->reload(now, &next, &err) : CDC_AGAIN;
-    if (rc == CDC_OK && !keep(run, next)) {
+    if (next && !keep(run, next)) {
         cdc_settings_free(next);
         rc = cdc_fail_oom(&err);
     }
-    if (rc == CDC_OK)
+    if (rc == CDC_OK || rc == CDC_AGAIN)
         ask_for_a_session(run, next);
     else if (rc < 0)
         cdc_log_error(CDC_LOG_ERROR, &err,
                       "the configuration that was read again is refused, the one before stays in "
                       "effect");
-    else
-        cdc_copier_refresh(run->copier);
 }
 
 int cdc_renew_take(struct cdc_run *run, struct cdc_error *err)

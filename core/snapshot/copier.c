@@ -412,16 +412,6 @@ bool cdc_copier_may_have(struct cdc_copier *copier, const char *table)
     return may;
 }
 
-void cdc_copier_refresh(struct cdc_copier *copier)
-{
-    if (!copier)
-        return;
-    copy_lock(copier);
-    copier->refresh = true;
-    copy_changed(copier);
-    copy_unlock(copier);
-}
-
 /* ---- what it shows ---- */
 
 void cdc_copier_show(struct cdc_copier *copier,

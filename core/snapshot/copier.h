@@ -79,9 +79,6 @@ CDC_CHECK int cdc_copier_repeat(struct cdc_copier *copier, const char *table);
 /* Any thread. Does the source have this table? Also where that is not known. */
 bool cdc_copier_may_have(struct cdc_copier *copier, const char *table);
 
-/* Any thread: looks at the list of tables soon. */
-void cdc_copier_refresh(struct cdc_copier *copier);
-
 /* What is known of one table's copy, for people. */
 struct cdc_copy_view {
     const char *name;

@@ -65,6 +65,7 @@ static const struct type {
     {"multipolygon", ON_BOTH},
     {"geometrycollection", ON_BOTH},
     {"boolean", ON_BOTH},
+    {"decimal(40,38)", ON_MARIADB},
     {"uuid", ON_MARIADB},
     {"inet4", ON_MARIADB},
     {"inet6", ON_MARIADB},
@@ -175,8 +176,9 @@ static struct live *live_open(void)
     lv->arena = cdc_arena_new(SIZE_MAX);
     snprintf(lv->db, sizeof lv->db, "live_%d_%d", (int)getpid(), serial++);
     snprintf(rules, sizeof rules,
-             "capture:\n- tables: '%s.not_*'\n  skip: true\n- tables: '%s.*'\n  snapshot: never\n",
-             lv->db, lv->db);
+             "capture:\n- tables: '%s.not_*'\n  skip: true\n- tables: '%s.text_*'\n"
+             "  snapshot: never\n  on_invalid: string\n- tables: '%s.*'\n  snapshot: never\n",
+             lv->db, lv->db, lv->db);
     lv->cfg = (struct cdc_config){
         .path = "", .name = "t", .capture = read_rules(lv->arena, rules, NULL, &lv->err)};
     ok(lv, mys_server_of_url(&lv->src.srv, getenv("MYURL"), &lv->err));
@@ -268,6 +270,7 @@ static void check_fields(const struct mys_shape *now, const struct mys_rel *rel)
         assert_int_equal(a->meta, b->meta);
         assert_int_equal(a->is_unsigned, b->is_unsigned);
         assert_int_equal(a->face, b->face);
+        assert_int_equal(a->text, b->text);
         if (a->type != MYS_GEOMETRY) /* nothing of it is recoded */
             assert_ptr_equal(a->recode.set, b->recode.set);
         assert_int_equal(a->n_labels, b->n_labels);
@@ -424,6 +427,28 @@ static void test_gone(void **state)
     live_close(lv);
 }
 
+/* on_invalid: string: dates and times are text, of the log and of a copy. */
+static void test_texts(void **state)
+{
+    static const enum cdc_kind kinds[] = {CDC_INT,  CDC_TEXT, CDC_TEXT,
+                                          CDC_TEXT, CDC_TEXT, CDC_DECIMAL};
+    struct live *lv = live_open();
+    struct mys_pos pos;
+    (void)state;
+    mark(lv, &pos);
+    sql(lv, "CREATE TABLE text_me (id int primary key, a date, b time(2), c datetime, d timestamp "
+            "null, e decimal(5,2))");
+    sql(lv, "INSERT INTO text_me (id) VALUES (1)");
+    ok(lv, follow(lv, &pos));
+    compare(lv, "text_me", "on_invalid: string");
+    const struct mys_rel *rel = find(lv, "text_me");
+    for (uint16_t i = 0; i < CM_COUNT(kinds); i++) {
+        assert_int_equal(rel->tab->cols[i].kind, kinds[i]);
+        assert_int_equal(rel->fields[i].text, kinds[i] == CDC_TEXT);
+    }
+    live_close(lv);
+}
+
 /* Neither views nor sequences nor what is not captured; tables that are copied are known by name.
  */
 static void test_no_tables(void **state)
@@ -474,8 +499,8 @@ static const struct mys_cat_table *listed(const struct mys_cat_table *tabs, size
 static void test_list(void **state)
 {
     struct live *lv = live_open();
-    struct mys_cat_table *tabs, *names;
-    size_t n, n_names;
+    struct mys_cat_table *tabs, *names, *keys;
+    size_t n, n_names, n_keys;
     MYSQL *conn = NULL;
     char user[LIVE_MAX + 1];
     (void)state;
@@ -495,8 +520,10 @@ static void test_list(void **state)
     ok(lv, mys_connect(&srv, &conn, &lv->err));
     ok(lv, mys_catalogue_list(conn, &lv->cfg, lv->arena, &tabs, &n, &lv->err));
     ok(lv, mys_catalogue_names(conn, &lv->cfg, lv->arena, &names, &n_names, &lv->err));
+    ok(lv, mys_catalogue_cascades(conn, &lv->cfg, lv->arena, &keys, &n_keys, &lv->err));
     assert_int_equal(n, 5);
     assert_int_equal(n_names, n);
+    assert_int_equal(n_keys, n);
     for (size_t i = 0; i < n; i++) {
         assert_string_equal(tabs[i].schema, lv->db);
         assert_string_equal(tabs[i].name, names[i].name);
@@ -504,6 +531,8 @@ static void test_list(void **state)
         assert_int_equal(tabs[i].base, strcmp(tabs[i].name, "v") != 0);
         assert_int_equal(tabs[i].rule != NULL, strcmp(tabs[i].name, "not_me") != 0);
         assert_int_equal(tabs[i].cascades, strcmp(tabs[i].name, "child") == 0);
+        assert_int_equal(tabs[i].cascades, keys[i].cascades);
+        assert_string_equal(tabs[i].engine, names[i].engine);
     }
     assert_true(listed(tabs, n, "par")->keyed);
     assert_false(listed(tabs, n, "child")->keyed);
@@ -516,8 +545,9 @@ static void test_list(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),     cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_minimal),   cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_no_tables), cmocka_unit_test(test_list)};
+        cmocka_unit_test(test_types),   cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_minimal), cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_texts),   cmocka_unit_test(test_no_tables),
+        cmocka_unit_test(test_list)};
     return cmocka_run_group_tests_name("mysql: catalogue", tests, NULL, NULL);
 }

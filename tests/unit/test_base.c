@@ -222,6 +222,24 @@ static void test_table_state_round_trip(void **state)
     cdc_table_unref(tab);
 }
 
+/* Of a table that was paused before its first row nothing is known, also where the rule has a key.
+ */
+static void test_table_state_without_columns(void **state)
+{
+    (void)state;
+    static const char *const key[] = {"price"};
+    struct cdc_rule rule = {.tables = "public.*", .where = "x:1", .key = key, .n_key = 1};
+    struct cdc_table *tab = NULL;
+    struct cdc_error err = {0};
+    const char text[] = "{\"state\":\"paused\",\"version\":1,\"generation\":0,\"columns\":[]}";
+    int rc = cdc_table_from_state("db", "public", "prices", cdc_slice_str(text), &rule, &tab, &err);
+    assert_int_equal(rc, CDC_OK);
+    assert_int_equal(tab->version, 1);
+    assert_int_equal(tab->n, 0);
+    assert_ptr_equal(tab->rule, &rule);
+    cdc_table_unref(tab);
+}
+
 static void test_table_key_override(void **state)
 {
     (void)state;
@@ -322,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_reader_is_sticky),
         cmocka_unit_test(test_zigzag),
         cmocka_unit_test(test_map),
+        cmocka_unit_test(test_table_state_without_columns),
         cmocka_unit_test(test_table_state_round_trip),
         cmocka_unit_test(test_table_key_override),
         cmocka_unit_test(test_value_eq),

@@ -1,7 +1,6 @@
 /*
- * test_mysql_apply.c - sequences of events against the changes that come of them: events made by
- * hand out of a small language (below), and whole binlogs of real servers (tests/data/mysql), also
- * cut short at every event and with a batch for each event.
+ * test_mysql_apply.c - sequences of events, made by hand out of a small language, against the
+ * changes that come of them. Recorded ones: test_mysql_apply_recorded.c.
  *
  * A step is a word and what belongs to it, ended by a semicolon:
  *   gtid N              MySQL's GTID event; anon: without number
@@ -20,10 +19,7 @@
 #include "mysql_kit.h"
 #include "mysql_rig.h"
 
-/* "t 3": where a recorded RENAME goes, which no event describes. */
-#define RULES                                                                                      \
-    "capture:\n  - tables: g.x*\n    skip: true\n  - tables: g.t*3\n    skip: true\n"              \
-    "  - tables: g.*\n"
+#define RULES "capture:\n  - tables: g.x*\n    skip: true\n  - tables: g.*\n"
 
 /* ---- events ---- */
 
@@ -425,109 +421,49 @@ static void test_steps(void **state)
     rig_close(&rig);
 }
 
-/* ---- recorded ---- */
-
-static size_t event_len(const uint8_t *p)
-{
-    return p[9] | (size_t)p[10] << 8 | (size_t)p[11] << 16 | (size_t)p[12] << 24;
-}
-
-/* All of the file up to `len`, each event in bytes of its own. polls: a batch for each event. */
-static int play(struct rig *rig, const uint8_t *bytes, size_t len, bool polls)
-{
-    int rc = CDC_OK;
-    rig->src.pos = 4;
-    for (size_t at = 4; rc == CDC_OK && len - at >= MYS_HEADER;) {
-        size_t n = event_len(bytes + at);
-        if (n > len - at)
-            break;
-        uint8_t *exact = malloc(n);
-        assert_non_null(exact);
-        memcpy(exact, bytes + at, n);
-        rc = rig_event(rig, cdc_slice_of(exact, n));
-        free(exact);
-        if (polls)
-            rig_poll(rig);
-        at += n;
-    }
-    rig_show(rig);
-    return rc;
-}
-
-static const struct scene {
+/* Where and when a transaction was, and how it is called. */
+static const struct times {
     const char *name;
-    const char *fails; /* where it ends, because the recording has what is refused */
-} scenes[] = {
-    {"transactions.mysql", "PARTIAL_UPDATE_ROWS"},
-    {"transactions.mariadb", NULL},
-    {"ddl.mysql", NULL},
-    {"ddl.mariadb", NULL},
-    {"images.mysql", NULL},
-    {"images.mariadb", NULL},
+    bool mariadb;
+    const char *steps;
+    uint64_t pos; /* of the first event of the transaction */
+    int64_t us;
+    const char *id;
+} times[] = {
+    {"MySQL's GTID event has the time", false, "gtid 5; sql BEGIN; map t; insert t 1,5; commit", 4,
+     1700000000000001, "00112233-4455-6677-8899-aabbccddeeff:5"},
+    {"MariaDB's has the second", true, "ma 7-9-18446744073709551615 c; map t; insert t 1,5; commit",
+     4, 1700000000000000, "7-9-18446744073709551615"},
+    {"its statements more", true,
+     "ma 0-9-5 c; map t; insert t 1,5; commit; ma 0-9-6 29; sqlus TRUNCATE t", 154,
+     1700000000123456, "0-9-6"},
+    {"no GTID event", false, "sql BEGIN; map t; insert t 1,5; commit", 4, 1700000000000000,
+     "bin.000001:4"},
 };
 
-static struct rig *open_scene(const struct scene *scene, uint8_t **bytes, size_t *len)
+static void test_times(void **state)
 {
-    char name[64];
-    static struct rig rig;
-    snprintf(name, sizeof name, "%s.bin", scene->name);
-    *bytes = kit_file(name, len);
-    rig_open(&rig, RULES, strstr(scene->name, "mariadb") != NULL);
-    return &rig;
-}
-
-static void test_scene(void **state)
-{
-    const struct scene *scene = *state;
-    char name[64], path[96];
-    size_t len, want_len;
-    uint8_t *bytes;
-    struct rig *rig = open_scene(scene, &bytes, &len);
-    int rc = play(rig, bytes, len, false);
-    if (rc < 0 && (!scene->fails || !strstr(rig->err.message, scene->fails)))
-        fail_msg("%s", rig->err.message);
-    const char *out = cdc_buf_cstr(&rig->out);
-    assert_non_null(out);
-    snprintf(name, sizeof name, "apply.%s.txt", scene->name);
-    if (getenv("KIT_WRITE")) {
-        snprintf(path, sizeof path, "build/mysql/%s", name);
-        FILE *to = fopen(path, "w");
-        assert_non_null(to);
-        fputs(out, to);
-        fclose(to);
-    } else {
-        uint8_t *want = kit_file(name, &want_len);
-        assert_string_equal(out, (const char *)want);
-        free(want);
-    }
-    rig_close(rig);
-    free(bytes);
-}
-
-/* Wherever the stream ends, nothing is left open that cannot be closed; and how the rows are cut
- * into batches changes none of them. */
-static void test_prefixes(void **state)
-{
-    const struct scene *scene = *state;
-    size_t len;
-    uint8_t *bytes;
-    struct rig *rig = open_scene(scene, &bytes, &len);
-    rig_close(rig);
-    for (size_t at = 4; at + MYS_HEADER <= len; at += event_len(bytes + at)) {
-        struct rig part;
-        rig_open(&part, RULES, strstr(scene->name, "mariadb") != NULL);
-        part.cfg.cuts = true;
-        (void)!play(&part, bytes, at, at & 1);
-        rig_close(&part);
-    }
-    free(bytes);
+    const struct times *row = *state;
+    struct rig rig;
+    char place[32];
+    rig_open(&rig, RULES, row->mariadb);
+    struct maker mk = {.rig = &rig, .time_s = 1700000000, .before = 3, .after = 3};
+    kit_ok(do_steps(&mk, row->steps), &rig.err);
+    assert_true(rig.batch->n > 0);
+    const struct cdc_tx *tx = rig.batch->changes[rig.batch->n - 1].tx;
+    snprintf(place, sizeof place, "00000001%016llx", (unsigned long long)row->pos);
+    assert_memory_equal(tx->place, place, CDC_PLACE_LEN);
+    assert_int_equal(tx->commit_us, row->us);
+    assert_int_equal(rig.src.head.last.us, row->us);
+    assert_string_equal((const char *)tx->id.p, row->id);
+    assert_int_equal(rig.src.head.pos, rig.src.pos);
+    rig_close(&rig);
 }
 
 int main(void)
 {
-    struct CMUnitTest tests[CM_COUNT(rows) + 2 * CM_COUNT(scenes)], *end = tests;
+    struct CMUnitTest tests[CM_COUNT(rows) + CM_COUNT(times)], *end = tests;
     end = CM_ROWS(end, test_steps, rows);
-    end = CM_ROWS(end, test_scene, scenes);
-    end = CM_ROWS(end, test_prefixes, scenes);
+    end = CM_ROWS(end, test_times, times);
     return _cmocka_run_group_tests("mysql_apply", tests, (size_t)(end - tests), NULL, NULL);
 }

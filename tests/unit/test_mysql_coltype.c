@@ -82,7 +82,7 @@ static void test_unsound(void **state)
     } bad[] = {{MYS_NEWDECIMAL, 0},
                {MYS_NEWDECIMAL, 66},
                {MYS_NEWDECIMAL, 0x0302},
-               {MYS_NEWDECIMAL, 0x1f40},
+               {MYS_NEWDECIMAL, 0x2740},
                {MYS_BIT, 0},
                {MYS_BIT, 0x0801},
                {MYS_BIT, 8},

@@ -194,6 +194,9 @@ static const struct fault {
      "Error: connecting slave requested to start from GTID 0-1-999, which is not in the master's "
      "binlog",
      CDC_OPERATOR, "does not have the last transaction"},
+    {"hole, MariaDB", 1236,
+     "The binlog on the master is missing the GTID 0-1-5 requested by the slave (even though both",
+     CDC_OPERATOR, "does not have the last transaction"},
     {"end lost, MySQL", 1236,
      "Client requested source to start replication from position > file size", CDC_OPERATOR,
      "lost the end of its log"},

@@ -14,7 +14,7 @@
     "{\"name\":\"b\",\"type\":\"int unsigned\",\"kind\":\"int\",\"bits\":64,\"nullable\":false,"   \
     "\"key\":1},{\"name\":\"a\",\"type\":\"" a "\",\"kind\":\"text\",\"nullable\":false,"          \
     "\"default\":\"'x'\",\"key\":2}," COLUMN("e", "enum('x','y')", "") "," COLUMN(                 \
-        "s", "set('p','q')", "") "," COLUMN("t", "text", "") "]}"
+        "s", "set('p','q')", "") "," COLUMN("t", "text", "") "],\"rule\":\"%s\"}"
 
 static const char known[] = STATE("varchar(10)"), other[] = STATE("varchar(11)");
 static const char all[] = "capture:\n- tables: '*.*'\n  snapshot: never\n";
@@ -50,6 +50,16 @@ static void take_maps(struct fixture *fx, const char *server)
     assert_int_equal(fx->n, 3);
 }
 
+/* A table of the checkpoint, as of the first rule. */
+static void know(struct fixture *fx, const char *key, const char *state)
+{
+    const struct cdc_rule *rule;
+    cdc_capture_rules(fx->cfg.capture, &rule);
+    const char *end = strstr(state, "%s");
+    char *json = cdc_arena_printf(fx->arena, "%.*s%s\"}", (int)(end - state), state, rule->hash);
+    assert_int_equal(cdc_map_put(&fx->src.known, cdc_slice_str(key), cdc_slice_str(json)), CDC_OK);
+}
+
 static struct fixture *open_fixture(const char *server, const char *rules, const char *state)
 {
     struct fixture *fx = calloc(1, sizeof *fx);
@@ -69,9 +79,7 @@ static struct fixture *open_fixture(const char *server, const char *rules, const
     pthread_mutex_init(&fx->src.known_lock, NULL);
     cdc_map_init(&fx->src.known);
     if (state)
-        assert_int_equal(
-            cdc_map_put(&fx->src.known, cdc_slice_str("table/g.full"), cdc_slice_str(state)),
-            CDC_OK);
+        know(fx, "table/g.full", state);
     return fx;
 }
 
@@ -171,6 +179,19 @@ static void test_repeats(void **state)
     close_fixture(fx);
 }
 
+/* The key or a default may have been the rule's doing. */
+static void test_another_rule(void **state)
+{
+    struct fixture *fx = open_fixture("mysql", all, NULL);
+    char *json = cdc_arena_strdup(fx->arena, known);
+    (void)state;
+    memcpy(strstr(json, "%s"), "00", 2);
+    assert_int_equal(
+        cdc_map_put(&fx->src.known, cdc_slice_str("table/g.full"), cdc_slice_str(json)), CDC_OK);
+    set_asks(fx, 0);
+    close_fixture(fx);
+}
+
 /* Another table may have the id of one that is gone: a server's ids begin anew when it does. */
 static void test_id_of_another(void **state)
 {
@@ -179,8 +200,7 @@ static void test_id_of_another(void **state)
     set(fx, 0);
     struct mys_event ev = renumbered(fx, 0, (uint8_t)fx->maps[0].map.id);
     uint8_t *body = (uint8_t *)(uintptr_t)ev.body.p;
-    assert_int_equal(
-        cdc_map_put(&fx->src.known, cdc_slice_str("table/g.fuld"), cdc_slice_str(known)), CDC_OK);
+    know(fx, "table/g.fuld", known);
     body[6 + 2 + 1 + 1 + 1 + 1 + 3] = 'd'; /* id, flags, 1 "g" NUL, 4 "ful" */
     assert_int_equal(mys_decode(&fx->src.fmt, &ev, &fx->err), CDC_OK);
     assert_string_equal(ev.map.name, "fuld");
@@ -242,9 +262,7 @@ static void test_by_name(void **state)
     struct cdc_table *tab = NULL;
     fx->src.facts.lower_case = (uint8_t)row->lower_case;
     const struct mys_rel *rel = row->set ? set(fx, 0) : NULL;
-    assert_int_equal(
-        cdc_map_put(&fx->src.known, cdc_slice_str("table/mysql.user"), cdc_slice_str(known)),
-        CDC_OK);
+    know(fx, "table/mysql.user", known);
     assert_int_equal(mys_rel_by_name(&fx->src, row->schema, row->table, &tab, &fx->err), CDC_OK);
     assert_int_equal(tab != NULL, row->found);
     if (rel && tab)
@@ -287,9 +305,10 @@ static void test_rule_key(void **state)
 int main(void)
 {
     const struct CMUnitTest singles[] = {
-        cmocka_unit_test(test_repeats), cmocka_unit_test(test_id_of_another),
-        cmocka_unit_test(test_ddl), cmocka_unit_test(test_not_captured)};
-    struct CMUnitTest tests[CM_COUNT(starts) + CM_COUNT(names) + CM_COUNT(keys) + 4], *to = tests;
+        cmocka_unit_test(test_repeats), cmocka_unit_test(test_another_rule),
+        cmocka_unit_test(test_id_of_another), cmocka_unit_test(test_ddl),
+        cmocka_unit_test(test_not_captured)};
+    struct CMUnitTest tests[CM_COUNT(starts) + CM_COUNT(names) + CM_COUNT(keys) + 5], *to = tests;
     to = CM_ROWS(to, test_start, starts);
     to = CM_ROWS(to, test_by_name, names);
     to = CM_ROWS(to, test_rule_key, keys);

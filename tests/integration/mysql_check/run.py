@@ -139,6 +139,35 @@ def tables(l, server, car):
     del car.settings["capture"][0]
 
 
+def a_replica(server, car):
+    """That does not log what it gets; who may not ask whether it is one is told so."""
+    to = "change master to master_host" if server.mariadb else "change replication source to source_host"
+    server.sql(f"{to} = '127.0.0.1'")
+    server.conf.append("log_slave_updates=OFF" if server.mariadb else "log_replica_updates=OFF")
+    server.restart()
+    own = car.settings["source"]["url"]
+    if server.mariadb:
+        expect(findings(car)[1], ("warn", "if the server is a replica, what it gets is missing", "log_slave_updates = ON"))
+    car.settings["source"]["url"] = server.url("root", None, socket=True)
+    car.write_config()
+    expect(findings(car)[1], ("FAIL", "is a replica and does not log what it gets", "log_(slave|replica)_updates = ON"))
+    car.settings["source"]["url"] = own
+    server.promote()
+
+
+def without_gtids(server, car):
+    server.conf += ["gtid_mode=OFF", "enforce_gtid_consistency=OFF"]
+    server.restart()
+    car.write_config()
+    expect(findings(car)[1], ("warn", "^gtid_mode is OFF", "SET PERSIST gtid_mode = ON;"), ("FAIL", "may not lock all tables", "GRANT RELOAD"))
+    car.settings["source"]["lock"] = "never"
+    car.write_config()
+    expect(findings(car)[1], ("FAIL", "without GTIDs and without the brief read lock", "lock: never"))
+    car.settings["capture"] = [{**rule, "snapshot": "never"} for rule in RULES]
+    car.write_config()
+    assert not any("lock" in f[1] for f in findings(car)[1] if f[0] != "ok"), findings(car)[1]
+
+
 def whole_server(l, server, car):
     l.step(f"{server.kind}: what takes a restart")
     car.settings["source"]["server_id"] = server.server_id
@@ -147,6 +176,9 @@ def whole_server(l, server, car):
     server.restart()
     expect(findings(car)[1], ("FAIL", "^server_id is 1, ours as a replica 1", "source.server_id"),
            ("FAIL", "leaves database shop out of its log", "binlog_ignore_db"))
+    a_replica(server, car)
+    if not server.mariadb:
+        without_gtids(server, car)
     if server.mariadb:
         server.conf.append("skip_log_bin")
         server.restart()

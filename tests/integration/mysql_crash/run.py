@@ -12,12 +12,12 @@ import re  # noqa: E402
 import signal  # noqa: E402
 import time  # noqa: E402
 
-from sidestream_test import ROOT, compare, lab, lake, mysql, mysql_oracle, mysql_workload, wait  # noqa: E402
+from sidestream_test import ROOT, compare, lab, lake, mysql, mysql_oracle, mysql_workload  # noqa: E402
 
-FIRST = ["engine.before_commit", "engine.after_commit", "lake.before_commit", "lake.after_commit"]
-LOAD = [*FIRST, "engine.recovered", "lake.file_open", "lake.before_publish", "lake.after_publish"]
+FIRST = ["engine.after_commit", "lake.before_commit"]
+LOAD = [*FIRST, "engine.before_commit", "lake.after_commit", "engine.recovered", "lake.file_open", "lake.before_publish", "lake.after_publish"]
 KAFKA = ["kafka.fenced", "kafka.begun", "kafka.produced", "kafka.before_commit", "kafka.after_commit"]
-BIG = 40000
+BIG = 60000
 
 
 def in_code():
@@ -78,10 +78,9 @@ def under_load(l, server, r, turn):
     writers = mysql_workload.Writers(server, f"{l.seed}-{turn}", 2, pause=0.005).start()
     kills = 0
     for name in LOAD:
-        for n in (1,) if name == "engine.recovered" else (1, r.randint(2, 9)):
-            dies(car, name, n)
-            kills += 1
-    for _ in range(l.rounds or 8):
+        dies(car, name, 1 if name == "engine.recovered" else r.choice([1, 1, 2, 5]))
+        kills += 1
+    for _ in range(l.rounds or 6):
         car.start()
         time.sleep(r.choice([0.02, 0.1, 0.4, 1.2]) * r.random())
         assert car.alive(), f"ended by itself with {car.process.returncode}\n{car.log()[-2000:]}"
@@ -109,10 +108,10 @@ def into_kafka(l, server, r, broker, turn):
     con = server.connect(autocommit=False)
     cur = con.cursor()
     for low in range(0, BIG, 5000):
-        cur.executemany("insert into shop.big values (%s, %s)", [(i, f"{i}" * 20) for i in range(low, low + 5000)])
+        cur.executemany("insert into shop.big values (%s, %s)", [(i, f"{i:05}" * 40) for i in range(low, low + 5000)])
     con.commit()
     con.close()
-    cuts = cut_and_killed(car, r)
+    cuts = cut_and_killed(car)
     for n in range(l.rounds or 3):
         car.start()
         time.sleep(r.choice([0.05, 0.3, 0.8]) * r.random())
@@ -123,30 +122,18 @@ def into_kafka(l, server, r, broker, turn):
            + compare.everything(l, server, car, events, writers))
 
 
-def cut_and_killed(car, r):
-    """Kills it when a position inside of the large transaction is committed, three times."""
-    found, least, log = [], 1, car.output()
-    while len(found) < 3:
-        car.start()
-        wait.until("a position inside of the transaction, or behind it", lambda: inside(log, least) or behind(log), 60, 0.005)
-        car.kill9()
-        n = inside(log, 1)
-        if not n:
-            break
-        found.append(n)
-        least = n + 1
-    assert found, "no position inside of the transaction was seen"
-    return found
-
-
-def inside(log, least):
-    at = json.loads(log.control().map.get("position") or "{}")
-    return at["n"] if at.get("kind") == "cut" and at["n"] >= least else None
-
-
-def behind(log):
-    there = log.control().map
-    return "table/shop.big" in there and json.loads(there["position"])["kind"] == "tx"
+def cut_and_killed(car):
+    """Dies at commits until three were inside of the large transaction; after which of its rows."""
+    found, log = [], car.output()
+    for _ in range(12):
+        dies(car, "kafka.after_commit", 3)
+        at = json.loads(log.control().map["position"])
+        if at["kind"] == "cut":
+            assert not found or at["n"] > found[-1], f"row {at['n']} after {found}"
+            found.append(at["n"])
+        if len(found) == 3:
+            return found
+    raise AssertionError(f"positions inside of the transaction: {found}")
 
 
 lab.run(main)

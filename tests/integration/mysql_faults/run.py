@@ -36,7 +36,7 @@ def disturbed(l, server, r):
     net = proxy.Proxy(server.port)
     l.undo.append(net.close)
     car = l.sidecar(server, folder=f"{server.kind}-net", name="net", url=server.url(port=net.port),
-                    source={"heartbeat": "500ms"}, sink={"commit_interval": "50ms"}).start().wait_streaming(server)
+                    source={"heartbeat": "1s"}, sink={"commit_interval": "50ms"}).start().wait_streaming(server)
     events = mysql_oracle.Oracle(server)
     writers = mysql_workload.Writers(server, l.seed, 2, pause=0.01, xa=0 if server.mariadb else 0.05).start()
     hows = (list(soak.NETWORK) if l.rounds else SHORT) * max(1, l.rounds // len(soak.NETWORK))
@@ -72,7 +72,7 @@ def goes_on(l, car, how):
 
 def waits(l, server):
     """A server that is not there at the start, then one that stands still; and two instances of one name."""
-    car = l.sidecar(server, folder=f"{server.kind}-waits", name="waits", source={"heartbeat": "500ms"}, sink={"commit_interval": "50ms"})
+    car = l.sidecar(server, folder=f"{server.kind}-waits", name="waits", source={"heartbeat": "1s"}, sink={"commit_interval": "50ms"})
     car.catch_up()
     server.stop()
     car.start()
@@ -83,7 +83,7 @@ def waits(l, server):
     ids = lambda: [r.cells["id"] for r in lake.Lake(car.lake).rows("shop.txlog")]  # noqa: E731
     wait.until("the row", lambda: ids() == ["waits 1"], 40)
     server.freeze()
-    time.sleep(3)
+    time.sleep(4.5)
     assert car.alive()
     server.thaw()
     server.sql("insert into shop.txlog values ('waits 2', 0)")
@@ -109,8 +109,7 @@ def purged(l, server):
         got = car.call("run", "CONFIG", "--until-caught-up", timeout=60)
         assert got.code == 3 and ("deleted" in got.err or "purged" in got.err), got
         assert lake.Lake(car.lake).count() == before == 2
-    got = car.call("check", "CONFIG")
-    l.step(f"{server.kind}: deleted log: refused; check says {got.code}")
+    l.step(f"{server.kind}: deleted log: refused")
     reset(l, server)
 
 

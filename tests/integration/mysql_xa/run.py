@@ -145,8 +145,10 @@ def gone(l, server):
     server.sql(insert(200041))
     wait.until("what is behind", lambda: 200041 in ids(car))
     wait.until("a position that knows it", lambda: json.loads(car.position()).get("xa"))
+    car.kill9()
     server.purge()
     server.sql(insert(200042))
+    car.start()
     wait.until("what is behind the purge", lambda: 200042 in ids(car))
     xa.end("commit")
     assert car.wait(30) == 3, car.log()[-2000:]

@@ -15,6 +15,7 @@ import pymysql.converters
 import pymysql.err
 
 from . import ROOT, compare
+from .wait import until
 
 SERVERS = ROOT / "tests/servers"
 KINDS = ("mariadb", "mysql")
@@ -167,10 +168,13 @@ class Mysql:
         return [r[0] for r in self.sql("show binary logs")]
 
     def purge(self):
-        """Everything but a new, empty file is deleted."""
+        """Everything but a new, empty file is deleted; a file is kept while somebody reads it."""
         self.sql("flush binary logs")
-        self.sql(f"purge binary logs to '{self.binlog_end()[0]}'")
-        assert len(self.binlogs()) == 1, self.binlogs()
+
+        def alone():
+            self.sql(f"purge binary logs to '{self.binlog_end()[0]}'")
+            return len(self.binlogs()) == 1
+        until("the purge", alone)
 
     def executed(self):
         """The transactions it has, as text: a set, or the list of MariaDB."""

@@ -177,12 +177,12 @@ class History:
 
     def judge(self):
         tables, log = self.tables(), self.car.output()
-        rows, events = list(log.rows()), self.oracle.events()
+        rows, events = list(log.rows()), self.oracle.events(copied=True)
         keys = {t: self.server.key_columns(t) for t in sorted({r.table for r in rows} | {e.table for e in events})}
         copy_judge.states(self.car, tables)
         begin = beginning(self.car)
         for table in sorted(set(tables) - self.interrupted):
-            copy_judge.once(table, rows, [e for e in events if e.table == table and e.place >= begin], keys)
+            copy_judge.once(table, rows, changes(table, rows, events, begin), keys)
         read = copy_judge.not_stale(rows, events, keys)
         state = copy_judge.fold(rows, keys)
         for table in tables:
@@ -193,6 +193,12 @@ class History:
         got = self.car.call("fsck", "CONFIG")
         must(got.code == 0 or self.car.kafka, f"fsck: {got!r}")
         return f"{read} rows read, {len(rows) - read} changes, {total} rows equal"
+
+
+def changes(table, rows, events, begin):
+    """The table's events behind that place. A TRUNCATE may be left out when nothing of the table had been written before."""
+    first = min((r.place()[1] for r in rows if r.table == table), default=0)
+    return [e for e in events if e.table == table and e.place >= begin and (e.op != "T" or e.place >= first)]
 
 
 def beginning(car):

@@ -33,8 +33,14 @@ class Oracle:
         self.server, self.tables = server, tables
         self.file, self.pos = server.binlog_end()
 
-    def events(self):
-        return [e for e in Reader(self.server).read(self.file, self.pos) if e.table.startswith(tuple(self.tables))]
+    def events(self, copied=False):
+        """Without copies, a TRUNCATE of a table that had no rows yet since then is nothing to a consumer."""
+        seen, found = set(), []
+        for e in Reader(self.server).read(self.file, self.pos):
+            if e.table.startswith(tuple(self.tables)) and (copied or e.op != "T" or e.table in seen):
+                found.append(e)
+                seen.add(e.table)
+        return found
 
 
 class Control:

@@ -171,4 +171,4 @@ clean: ## removes build/
 	rm -rf build
 
 .SECONDARY:
--include $(OBJ:.o=.d) $(TESTO:.o=.d) $(TESTS:%.c=$(BUILD)/%.d) $(BUILD)/core/cli/main.d
+-include $(OBJ:.o=.d) $(TESTO:.o=.d) $(TESTS:%.c=$(BUILD)/%.d) $(FUZZ:%.c=$(BUILD)/%.d) $(BUILD)/core/cli/main.d

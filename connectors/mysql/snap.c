@@ -26,11 +26,6 @@
 
 #define HOLD_US  10000000
 #define PLAIN_US 300000 /* so long it is tried without the lock */
-#define NO_LOCK                                                                                    \
-    "without GTIDs the tables can only be copied under a brief global read lock: GRANT RELOAD ON " \
-    "*.* TO the user of source.url and leave source.lock at `auto`, or SET GLOBAL gtid_mode = "    \
-    "ON, "                                                                                         \
-    "or `snapshot: never`"
 
 bool mys_copy_wanted(const struct cdc_config *cfg)
 {
@@ -56,6 +51,14 @@ static int open_sessions(struct mys_source *src, size_t n, struct cdc_error *err
     return CDC_OK;
 }
 
+static int no_lock(struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_OPERATOR, "mysql",
+                    "without GTIDs the tables can only be copied under a brief global read lock: "
+                    "GRANT RELOAD ON *.* TO the user of source.url and leave source.lock at "
+                    "`auto`, or SET GLOBAL gtid_mode = ON, or `snapshot: never`");
+}
+
 static int hold_looks(struct mys_source *src, MYSQL *side, struct mys_pos *ret,
                       struct cdc_error *err)
 {
@@ -76,7 +79,7 @@ static int hold_looks(struct mys_source *src, MYSQL *side, struct mys_pos *ret,
         return rc;
     }
     if (!src->facts.gtids && (rc == CDC_END || !src->srv.lock))
-        return cdc_fail(err, CDC_OPERATOR, "mysql", NO_LOCK);
+        return no_lock(err);
     if (!src->facts.gtids)
         return cdc_fail(err, CDC_RETRY, "mysql",
                         "the global read lock for copying tables is not to be had, long statements "
@@ -206,7 +209,7 @@ static int take_start(struct mys_snap *snap, struct cdc_error *err)
 static int lock_failed(const struct mys_snap *snap, int rc, struct cdc_error *err)
 {
     if (rc == CDC_END || (rc == CDC_AGAIN && !snap->root->srv.lock))
-        return cdc_fail(err, CDC_OPERATOR, "mysql", NO_LOCK);
+        return no_lock(err);
     return rc;
 }
 

@@ -123,7 +123,7 @@ int mys_snap_plan(struct cdc_snap *base, const struct cdc_copy_table *tab,
         return other_key(item, err);
     if (item->key.n == 0)
         return CDC_END;
-    uint64_t rows = max_bytes / item->width;
+    uint64_t rows = max_bytes / (item->width ? item->width : WIDTH_GUESS);
     struct cdc_buf sql = CDC_BUF((size_t)16 << 20);
     rc = put_bound_query(item, rest, rows < ROWS_LEAST ? ROWS_LEAST : rows, &sql);
     rc = rc == CDC_OK ? mys_viewer_run(&snap->ses, snap->ses.side, cdc_buf_cstr(&sql), &res, err)

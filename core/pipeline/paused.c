@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "cdc/log.h"
+#include "config/capture.h"
 
 #define PREFIX    "table/"
 #define STATE_MAX ((size_t)8 << 20)
@@ -141,15 +142,16 @@ static const char *key_of(struct cdc_buf *buf, const char *table)
     return cdc_buf_cstr(buf);
 }
 
-/* A rule takes it, and as far as is known there is such a table: no row of it has come yet. */
+/* A rule takes it, and by all that is known there is such a table: no row of it has come yet. */
 static bool is_captured(const struct cdc_outlet *out, const char *table)
 {
     const struct cdc_run *run = out->run;
     const char *dot = strchr(table, '.');
     char *schema = dot ? strndup(table, (size_t)(dot - table)) : NULL;
-    bool taken = schema && cdc_capture_match(run->set->config.capture, schema, dot + 1);
+    const struct cdc_rule *rule =
+        schema ? cdc_capture_match(run->set->config.capture, schema, dot + 1) : NULL;
     free(schema);
-    return taken && cdc_copier_may_have(run->copier, table);
+    return rule && (cdc_rule_single(rule) || cdc_copier_may_have(run->copier, table));
 }
 
 int cdc_pause(struct cdc_outlet *out, const char *table, const struct cdc_table *tab,

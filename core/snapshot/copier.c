@@ -403,11 +403,11 @@ int cdc_copier_repeat(struct cdc_copier *copier, const char *table)
 
 bool cdc_copier_may_have(struct cdc_copier *copier, const char *table)
 {
-    if (!copier)
-        return true;
+    if (!copier || !copy_any_rule(copier)) /* nobody asks for the list */
+        return false;
     copy_lock(copier);
     const struct copy_table *tab = copy_table_find(copier, table);
-    bool may = !copier->listed || !copy_any_rule(copier) || (tab && tab->listed);
+    bool may = !copier->listed || (tab && tab->listed);
     copy_unlock(copier);
     return may;
 }

@@ -76,7 +76,7 @@ void cdc_copier_resume(struct cdc_copier *copier, const char *table);
 /* Repeats a copy. CDC_AGAIN: under way already. CDC_END: it is paused. CDC_FAIL: no memory. */
 CDC_CHECK int cdc_copier_repeat(struct cdc_copier *copier, const char *table);
 
-/* Any thread. Does the source have this table? Also where that is not known. */
+/* Any thread. The source has this table, or has not been asked yet which it has. */
 bool cdc_copier_may_have(struct cdc_copier *copier, const char *table);
 
 /* What is known of one table's copy, for people. */

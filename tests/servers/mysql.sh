@@ -7,23 +7,45 @@
 #   my_crash BASE                             kills it at once
 #   my_sql BASE [mariadb's arguments...]      SQL from the arguments or standard input, as root, over the socket
 #   my_free_port                              a port nobody listens on now
+#   my_plugins                                a folder of MariaDB's plugins that mariadb-server-core lacks (logins)
 #
 # KIND is mariadb (Debian 12's own 10.11) or mysql (9.x out of Debian sid, unpacked into $SIDESTREAM_CACHE, default
 # .cache; there is no MySQL in Debian 12). Root's servers belong to nobody; an ordinary user's are his own. BASE's
 # parents must be searchable by nobody, and its path short: a socket's path has at most 107 bytes.
 
-my_root() {
-    local here cache tree
-    [ "$1" = mysql ] || { echo /; return; }
-    here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-    cache=${SIDESTREAM_CACHE:-$here/../../.cache}
+my_cache() {
+    local cache=${SIDESTREAM_CACHE:-$(dirname "${BASH_SOURCE[0]}")/../../.cache}
     mkdir -p "$cache"
     cache=$(cd "$cache" && pwd)
     # Nobody cannot enter a home folder of root's.
     if [ "$(id -u)" = 0 ] && ! (cd / && runuser -u nobody -- test -x "$cache"); then
-        cache=/var/tmp/sitreeream-cache
+        cache=/var/tmp/sidestream-cache
         mkdir -p "$cache"
     fi
+    echo "$cache"
+}
+
+my_plugins() {
+    local tree version
+    version=$(dpkg-query -W -f '${Version}' mariadb-server-core) || return 1
+    tree=$(my_cache)/mariadb-plugins-${version//[^0-9.]/_}
+    (
+        exec 9>"$tree.lock"
+        flock 9
+        [ ! -e "$tree/.complete" ] || exit 0
+        echo "mysql.sh: MariaDB's plugins out of mariadb-server" >&2
+        rm -rf "$tree" && mkdir -p "$tree" && cd "$tree" &&
+            apt-get download -qq -o APT::Sandbox::User=root "mariadb-server=$version" &&
+            dpkg-deb --fsys-tarfile ./*.deb | tar -x ./usr/lib/mysql/plugin && rm ./*.deb && touch .complete
+    ) >&2 || return 1
+    echo "$tree/usr/lib/mysql/plugin"
+}
+
+my_root() {
+    local here cache tree
+    [ "$1" = mysql ] || { echo /; return; }
+    here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+    cache=$(my_cache)
     tree=$cache/mysql97
     (
         exec 9>"$cache/mysql97.lock"

@@ -28,7 +28,9 @@ def main(l):
     (tls / "broker.key").chmod(0o644)  # the server is nobody
     for kind in mysql.KINDS:
         secure = [f"ssl_ca={tls}/ca.pem", f"ssl_cert={tls}/broker.crt", f"ssl_key={tls}/broker.key"]
-        server = l.mysql(kind, conf=secure)
+        server = l.mysql(kind, start=False)
+        server.conf += secure + ([f"plugin_dir={server.shell('my_plugins')}"] if server.mariadb else [])
+        server.start()
         encrypted(l, server, tls)
         logins(l, server)
         for name, settings in MODES[kind]:

@@ -33,12 +33,12 @@ class Mysql:
         self.kind, self.base, self.server_id = kind, pathlib.Path(base), server_id
         self.mariadb = kind == "mariadb"
         self.conf = [f"server_id={server_id}", "sync_binlog=0", *conf]
-        self.port = int(self._shell("my_free_port"))
+        self.port = int(self.shell("my_free_port"))
         self.made, self.kept = False, None
 
     # ---- its life ----
 
-    def _shell(self, *words, timeout=180):
+    def shell(self, *words, timeout=180):
         got = subprocess.run(["bash", "-c", f'. {SERVERS}/mysql.sh && "$@"', "my", *map(str, words)], stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
         if got.returncode:
@@ -78,10 +78,10 @@ class Mysql:
         if mode == "immediate":
             self.crash()
         else:
-            self._shell("my_down", self.base, timeout=timeout)
+            self.shell("my_down", self.base, timeout=timeout)
 
     def crash(self):
-        self._shell("my_crash", self.base)
+        self.shell("my_crash", self.base)
 
     def restart(self):
         self.stop()

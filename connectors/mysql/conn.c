@@ -6,9 +6,9 @@
  * language of messages, because the server's error 1236 is told apart by its text alone.
  *
  * TLS: the library asked for encryption without verification goes on in plain text, silently, if
- * the server offers none. So what was asked for is looked at when the session stands; the login has
- * been made by then (its password scrambled or encrypted, but to whom is not known), which is why
- * `verify` or a fingerprint is better: these the library refuses before it.
+ * the server offers none, and may then send the password in clear text. So the server is asked
+ * before it (greeting.c), and the session is looked at again when it stands. To whom one speaks
+ * only `verify` or a fingerprint tell.
  *
  * Texts of the server go into messages as they are for the errors in the table, whose texts hold
  * names and addresses; those of other errors may quote values, so what stands in quotes is left
@@ -225,15 +225,23 @@ void mys_clear(MYSQL_RES **res)
 
 /* ---- connections ---- */
 
+#define NO_TLS                                                                                     \
+    "the server offers no TLS, and source.url requires it; give the server a certificate "         \
+    "(ssl_cert, ssl_key), or lower tls in source.url"
+
 static void set_flag(MYSQL *conn, enum mysql_option option, bool on)
 {
     my_bool flag = on;
     mysql_optionsv(conn, option, &flag);
 }
 
-static void set_tls(MYSQL *conn, const struct mys_server *srv)
+static bool wants_tls(const struct mys_server *srv)
 {
-    bool tls = srv->tls > MYS_TLS_PREFERRED || (srv->tls == MYS_TLS_PREFERRED && !srv->socket);
+    return srv->tls > MYS_TLS_PREFERRED || (srv->tls == MYS_TLS_PREFERRED && !srv->socket);
+}
+
+static void set_tls(MYSQL *conn, const struct mys_server *srv, bool tls)
+{
     set_flag(conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, srv->tls == MYS_TLS_VERIFY);
     set_flag(conn, MYSQL_OPT_SSL_ENFORCE, tls);
     if (srv->ca)
@@ -242,7 +250,7 @@ static void set_tls(MYSQL *conn, const struct mys_server *srv)
         mysql_optionsv(conn, MARIADB_OPT_TLS_PEER_FP, srv->fingerprint);
 }
 
-static void set_options(MYSQL *conn, const struct mys_server *srv, unsigned silent_s)
+static void set_options(MYSQL *conn, const struct mys_server *srv, unsigned silent_s, bool tls)
 {
     int64_t connect_us = srv->connect_us ? srv->connect_us : CONNECT_US;
     unsigned connect_s = (unsigned)((connect_us + 999999) / 1000000);
@@ -262,7 +270,7 @@ static void set_options(MYSQL *conn, const struct mys_server *srv, unsigned sile
         mysql_optionsv(conn, MYSQL_OPT_READ_TIMEOUT, &silent_s);
         mysql_optionsv(conn, MYSQL_OPT_WRITE_TIMEOUT, &silent_s);
     }
-    set_tls(conn, srv);
+    set_tls(conn, srv, tls);
 }
 
 /* A dead network is noticed within half a minute, also while nothing is asked. */
@@ -298,10 +306,38 @@ static int pin_session(MYSQL *conn, struct cdc_error *err)
     return mys_query(conn, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", NULL, err);
 }
 
+static int no_tls(struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_OPERATOR, "mysql",
+                    "the server offers no TLS, and source.url requires it; give the server a "
+                    "certificate (ssl_cert, ssl_key), or lower tls in source.url");
+}
+
+/*
+ * Before a password is sent (greeting.c). MariaDB's ways to log in never send it as it is, and
+ * MariaDB logs a warning for every connection that ends without a login: so not there.
+ */
+static int ask_tls(const struct mys_server *srv, bool *ret, struct cdc_error *err)
+{
+    bool offered = srv->offer == MYS_OFFER_TLS;
+    *ret = wants_tls(srv);
+    if (!*ret || srv->socket)
+        return CDC_OK;
+    if (srv->offer == MYS_OFFER_UNKNOWN && mys_offers_tls(srv, &offered, err) < 0)
+        return CDC_FAIL;
+    if (!offered && (srv->tls >= MYS_TLS_REQUIRED || srv->ca || srv->fingerprint))
+        return no_tls(err);
+    *ret = offered;
+    return CDC_OK;
+}
+
 static int finish_connect(MYSQL *conn, const struct mys_server *srv, unsigned silent_s,
                           struct cdc_error *err)
 {
-    set_options(conn, srv, silent_s);
+    bool tls;
+    if (ask_tls(srv, &tls, err) < 0)
+        return CDC_FAIL;
+    set_options(conn, srv, silent_s, tls);
     if (srv->ca && access(srv->ca, R_OK) != 0)
         return cdc_fail(err, CDC_OPERATOR, "mysql",
                         "the file that source.url names as ca cannot be read (errno %d)", errno);
@@ -309,9 +345,7 @@ static int finish_connect(MYSQL *conn, const struct mys_server *srv, unsigned si
                             0))
         return mys_fail(conn, NULL, err);
     if (srv->tls >= MYS_TLS_REQUIRED && !mysql_get_ssl_cipher(conn))
-        return cdc_fail(err, CDC_OPERATOR, "mysql",
-                        "the server offers no TLS, and source.url requires it; give the server a "
-                        "certificate (ssl_cert, ssl_key), or lower tls in source.url");
+        return no_tls(err);
     if (!srv->socket)
         watch_socket(conn);
     return pin_session(conn, err);
@@ -338,7 +372,13 @@ int mys_connect(const struct mys_server *srv, MYSQL **ret, struct cdc_error *err
 
 int mys_sql(struct mys_server *srv, struct cdc_error *err)
 {
+    bool tls = false;
     srv->sql_used_us = cdc_mono_us();
+    if (srv->tls != MYS_TLS_OFF && !srv->socket && srv->offer == MYS_OFFER_UNKNOWN) {
+        if (mys_offers_tls(srv, &tls, err) < 0)
+            return CDC_FAIL;
+        srv->offer = tls ? MYS_OFFER_TLS : MYS_OFFER_PLAIN;
+    }
     return srv->sql ? CDC_OK : mys_connect_within(srv, ASK_SILENT_S, &srv->sql, err);
 }
 

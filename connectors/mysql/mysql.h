@@ -4,6 +4,7 @@
  *   mysql.c        options, life cycle (phases below), the ops
  *   url.c          the options: where the server is, who we are to it
  *   conn.c         connections, queries, error numbers -> what to do (the one table)
+ *   greeting.c     does the server offer TLS? Asked before a password is sent
  *   server.c       what the server says of itself: flavour, logs, GTIDs; refusals; a settled place
  *   resume.c       the checkpoint against the server: same one, another, purged, foreign
  *   dump.c ring.c  the log's packets: a thread that reads, a bounded ring between it and the stream
@@ -48,6 +49,7 @@ enum mys_accept {
 };
 
 enum mys_tls { MYS_TLS_OFF, MYS_TLS_PREFERRED, MYS_TLS_REQUIRED, MYS_TLS_VERIFY };
+enum mys_offer { MYS_OFFER_UNKNOWN, MYS_OFFER_TLS, MYS_OFFER_PLAIN };
 
 /* The server as configured, and the ordinary connection for questions (opened when needed). */
 struct mys_server {
@@ -55,6 +57,7 @@ struct mys_server {
     char *host, *user, *password, *socket; /* owned; socket: a path, or NULL */
     unsigned port;
     enum mys_tls tls;
+    enum mys_offer offer;   /* what the server offers, once the first connection was made */
     char *ca, *fingerprint; /* owned, or NULL */
     uint32_t server_id;     /* ours, as a replica */
     char uuid[37];          /* ours likewise, made of the pipeline's name: stable */
@@ -222,6 +225,12 @@ int mys_fail_code(unsigned code, const char *text, const char *mend, struct cdc_
 void mys_ident_put(struct cdc_buf *buf, const char *name);                     /* `a``b` */
 void mys_table_put(struct cdc_buf *buf, const char *schema, const char *name); /* `a`.`b` */
 void mys_literal_put(struct cdc_buf *buf, const char *text); /* 'a''b', whatever sql_mode */
+
+/* ---- greeting.c ---- */
+/* Asks on a connection of its own. */
+CDC_CHECK int mys_offers_tls(const struct mys_server *srv, bool *ret, struct cdc_error *err);
+/* The first packet of a server, without its head. CDC_FAIL: no greeting. */
+CDC_CHECK int mys_greeting_read(struct cdc_slice packet, bool *ret_tls, struct cdc_error *err);
 
 /* ---- server.c ---- */
 CDC_CHECK int mys_facts_read(MYSQL *conn, struct mys_facts *ret, struct cdc_error *err);

@@ -300,11 +300,17 @@ int pgs_slot_resume(struct pgs_source *src, const struct cdc_map *checkpoint, st
     return begin(src, &slot, cdc_map_get(checkpoint, "creating").p != NULL, err);
 }
 
+/* One that was being made by a session whose client was killed goes by itself: also just now. */
 int pgs_slot_drop(struct pgs_server *srv, struct cdc_error *err)
 {
     const char *args[] = {srv->slot, NULL};
     PGS_CLEAR PGresult *res = NULL;
-    return pgs_query(srv, "SELECT pg_drop_replication_slot($1)", args, &res, err);
+    struct pgs_slot slot;
+    if (pgs_query(srv, "SELECT pg_drop_replication_slot($1)", args, &res, err) == CDC_OK)
+        return CDC_OK;
+    bool gone =
+        err->action == CDC_OPERATOR && pgs_slot_look(srv, &slot, NULL) == CDC_OK && !slot.exists;
+    return gone ? CDC_OK : CDC_FAIL;
 }
 
 int pgs_slot_create(struct pgs_source *src, struct cdc_error *err)

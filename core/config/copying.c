@@ -21,8 +21,9 @@ const struct cdc_option cdc_copying_table[] = {
      .dflt = "64MiB",
      .min = 1024,
      .max = (int64_t)1 << 40,
-     .doc = "Tables are cut into ranges of about this size, where they can be cut. What was being "
-            "read at a crash is read again."},
+     .doc =
+         "Tables are cut into ranges of about this size at most, where they can be cut, and of a "
+         "fortieth of the table for each thread. What was being read at a crash is read again."},
     {.name = "rate",
      .type = CDC_OPT_SIZE,
      .dflt = "0",

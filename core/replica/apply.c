@@ -7,7 +7,10 @@
  *   2. A row below the table's highest range delete is gone already: it is written as deleted
  * (soft) or not at all (hard). That it was deleted logically before says nothing any more.
  *   3. Each column takes the row's value; where `__unchanged` lists it, the value it had:
- *        a key change's insert half   of the row it was before (kept.c)
+ *        a key change's insert half   of the row it was before (kept.c); but of the row that is
+ *                                     there, if there is one: the key was free then, so that is
+ *                                     this row, read by a copy after it had moved, and the one
+ *                                     under the key before may be another by now
  *        else                         of the row that is there, unless that one was deleted: it was
  *                                     another life, and its values are not this row's
  *      What nobody knows is NULL and stays listed in the stored `__unchanged`.
@@ -188,7 +191,8 @@ static int bind_source(struct work *w, sqlite3_stmt *stmt, size_t i)
     int from = w->tab->from[i], at = (int)i + 1;
     if (from >= 0 && !in_row_list(w, name))
         return rep_bind(w->rep, stmt, at, &w->vals[from], w->schema->cols[from].bits);
-    if (from >= 0 && w->kept && i < w->n_kept && !in_list(w->kept_unknown, name))
+    bool read_ahead = w->insertion && w->old && w->old_exists && !in_list(w->old_unknown, name);
+    if (from >= 0 && w->kept && i < w->n_kept && !read_ahead && !in_list(w->kept_unknown, name))
         return sqlite3_bind_value(stmt, at, w->kept[i]);
     bool from_old = w->old && (from >= 0 ? w->old_counts : !w->insertion);
     if (from_old && !in_list(w->old_unknown, name))

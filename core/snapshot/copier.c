@@ -131,7 +131,8 @@ int cdc_copier_begin(struct cdc_copier *copier, const struct cdc_map *checkpoint
     copier->fresh = !copier->positioned;
     copier->started = !copier->fresh || copier->ranged || !copy_any_rule(copier);
     copier->tell_copied = copier->fresh && copier->started;
-    copier->listed = copier->ahead = false;
+    copier->listed = false;
+    atomic_store(&copier->ahead, false);
     atomic_store(&copier->oom, false);
     copier->refresh = true;
     copier->hold = HOLD_NONE;
@@ -315,12 +316,7 @@ bool cdc_copier_idle(struct cdc_copier *copier)
 
 bool cdc_copier_ahead(struct cdc_copier *copier)
 {
-    if (!copier)
-        return false;
-    copy_lock(copier);
-    bool ahead = copier->ahead;
-    copy_unlock(copier);
-    return ahead;
+    return copier && atomic_load(&copier->ahead);
 }
 
 bool cdc_copier_wants_log(struct cdc_copier *copier)

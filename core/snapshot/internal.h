@@ -111,7 +111,7 @@ struct cdc_copier {
     bool positioned, fresh; /* the stream has a position; it had none at the session's start */
     bool started;           /* the START round is over, or was none */
     bool tell_copied;       /* the source is to be told */
-    bool ahead;             /* rows of another look than START were read in this session */
+    atomic_bool ahead;      /* rows were read in this session that may contain later changes */
     bool listed, refresh;   /* the list was had in this session; is to be had again */
     uint32_t incarnation;
     int64_t clock_us; /* the highest commit time before the session; 0: none */

@@ -265,9 +265,6 @@ static int place_lane(struct cdc_copier *copier)
 
 static void read_round(struct copy_planner *pl)
 {
-    copy_lock(pl->copier);
-    pl->copier->ahead |= pl->copier->round.look != CDC_LOOK_START;
-    copy_unlock(pl->copier);
     phase(pl->copier, PHASE_READ);
     feed_all(pl);
     CDC_POINT("snapshot.read");

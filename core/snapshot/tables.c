@@ -176,6 +176,8 @@ uint32_t copy_table_gap(struct cdc_copier *copier, struct copy_table *tab)
 
 void copy_table_failed(struct cdc_copier *copier, struct copy_table *tab, const char *why)
 {
+    if (atomic_load(&copier->stop)) /* the session ends: that is what it failed by */
+        return;
     cdc_copy_give_up(&tab->st);
     tab->epoch++;
     tab->busy = 0;

@@ -159,12 +159,15 @@ static int read_batch(struct copy_worker *worker, struct copy_piece *piece, uint
         return over ? CDC_FULL : rc;
     }
     size_t n = batch->n, bytes = cdc_arena_bytes(batch->arena);
+    bool ahead = worker->look != CDC_LOOK_START || batch->changes[0].flags & CDC_OVERLAP;
     batch->cut = CDC_CUT_END;
     batch->read_us = cdc_now_us();
     if (cdc_lane_push(copier->round.lane, batch, &copier->round.cut) != CDC_OK)
         return CDC_FULL;
     *rows += n;
     count(worker, piece, n, bytes);
+    if (ahead)
+        atomic_store(&copier->ahead, true);
     return rc;
 }
 
@@ -194,8 +197,9 @@ static bool settle(struct copy_worker *worker, struct copy_piece *piece, int rc,
                    struct cdc_error *err)
 {
     struct cdc_copier *copier = worker->copier;
-    bool cut = atomic_load(&copier->round.cut), mends = rc < 0 && copy_may_mend(err);
+    bool mends = rc < 0 && copy_may_mend(err);
     copy_lock(copier);
+    bool cut = atomic_load(&copier->round.cut);
     if (rc == CDC_END && !cut)
         copy_piece_done(copier, piece, rows);
     else if (copy_piece_void(piece))

@@ -139,6 +139,10 @@ static const struct apply_row key_rows[] = {
           "d 2.1 1 ~ ~ !key_change; c 2.1 9 ~ ~ <1; d 2.2 2 ~ ~ !key_change; c 2.2 1 ~ ~ <2;"
           "d 2.3 9 ~ ~ !key_change; c 2.3 2 ~ ~ <9",
      "1,y,20 | 2,x,10 | 9,x,10 !key_change@2"},
+    {"read by a copy after it had moved, and another row under the key before",
+     SOFT "c 1.1 1 x 10 | r 2.s1 1 n 20; r 2.s1 2 x 12 |"
+          "d 3.1 1 ~ ~ !key_change; c 3.1 2 ~ 11 <1; c 3.2 1 n 20 | u 4.1 2 ~ 12",
+     "1,n,20 | 2,x,12"},
     {"swap in one statement",
      SOFT "c 1.1 1 x 10; c 1.2 2 y 20 |"
           "d 2.1 1 x 10 !key_change; c 2.1 2 x 10 <1; d 2.2 2 y 20 !key_change; c 2.2 1 y 20 <2",

@@ -7,6 +7,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
+import concurrent.futures  # noqa: E402
 import random  # noqa: E402
 import time  # noqa: E402
 
@@ -23,8 +24,10 @@ def main(l):
 
 
 def pair(l, kind, conf=()):
-    first = l.mysql(kind, conf=conf)
-    second = l.mysql(kind, conf=["relay_log=relay", "skip_slave_start=ON", *conf], server_id=2)
+    first = l.mysql(kind, conf=conf, start=False)
+    second = l.mysql(kind, conf=["relay_log=relay", "skip_slave_start=ON", *conf], server_id=2, start=False)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda s: s.start(), (first, second)))
     return first, second.replica_of(first)
 
 
@@ -141,8 +144,10 @@ def behind(l, kind):
 def strange(l):
     """Without GTIDs file and offset are another server's: refused. The other family: likewise."""
     off = ["gtid_mode=OFF", "enforce_gtid_consistency=OFF"]
-    first, second = l.mysql("mysql", conf=off), l.mysql("mysql", conf=off, server_id=2)
-    third = l.mysql("mariadb", server_id=3)
+    first, second, third = (l.mysql(kind, conf=conf, server_id=i, start=False)
+                            for i, (kind, conf) in enumerate((("mysql", off), ("mysql", off), ("mariadb", [])), 1))
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda s: s.start(), (first, second, third)))
     for server in (first, second, third):
         server.sql("create database shop; create table shop.t (id int primary key)")
     car = l.sidecar(first, folder="strange")

@@ -14,7 +14,7 @@ import time  # noqa: E402
 
 from sidestream_test import compare, lab, lake, mysql, mysql_oracle, mysql_workload, proxy, soak, wait  # noqa: E402
 
-SHORT = ["cut", "torn down", "torn up", "refused", "swallow down", "frozen down", "trickle"]
+SHORT = ["cut", "torn down", "refused", "swallow down"]
 DURABLE = ["sync_binlog=1", "innodb_flush_log_at_trx_commit=1"]
 
 

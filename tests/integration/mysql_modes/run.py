@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import random  # noqa: E402
 import time  # noqa: E402
 
-from sidestream_test import compare, kafka_login, lab, lake, mysql, mysql_oracle, mysql_workload  # noqa: E402
+from sidestream_test import compare, kafka_login, lab, lake, mysql, mysql_oracle, mysql_workload, proxy  # noqa: E402
 
 OFF = ["gtid_mode=OFF", "enforce_gtid_consistency=OFF"]
 MODES = {
@@ -123,12 +123,17 @@ def encrypted(l, server, tls):
     server.sql("alter user cdc@'%' require none")
     plain = l.mysql(server.kind, conf=["skip_ssl"] if server.mariadb else ["tls_version="])
     plain.sql("create database tls; create table tls.t (id int primary key)")
+    net = proxy.Proxy(plain.port)
+    l.undo.append(net.close)
+    net.sent = []
     for query, works in (("tls=required", False), (f"tls=verify&ca={tls}/ca.pem", False), ("", True)):
-        car = l.sidecar(plain, folder=f"{server.kind}-plain{n}", name=f"tls{n}", url=plain.url(query=query),
+        car = l.sidecar(plain, folder=f"{server.kind}-plain{n}", name=f"tls{n}", url=plain.url(port=net.port, query=query),
                         capture=[{"tables": "tls.*", "snapshot": "never"}])
         n += 1
         got = car.call("check", "CONFIG", timeout=30)
         assert (got.code == 0) == works, f"a server without TLS, {query}: {got!r}"
+        assert mysql.PASSWORD.encode() not in b"".join(net.sent), f"a server without TLS, {query}: the password went in clear text"
+    assert net.sent
     plain.stop("immediate")
     l.step(f"{server.kind}: TLS as asked for or not at all")
 

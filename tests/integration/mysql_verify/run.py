@@ -58,6 +58,7 @@ def main(l):
         lost(l, server, car)
         replica(l, server, car)
         assert car.terminate() == 0
+        server.sql("insert into shop.hard values (77, 'nobody reads it')")
         got = verify(car, "--table", "shop.kinds", "--timeout", "2s", code=3)
         assert "is `sidestream run` running" in got.err, got
         server.stop("immediate")

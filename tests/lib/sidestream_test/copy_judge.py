@@ -212,7 +212,9 @@ def fold(rows, keys):
         key = tuple(compare.text(row.cells[c]) for c in keys[row.table])
         moved = row.cells["__prev_key"] and json.loads(row.cells["__prev_key"])
         before = [table.get(tuple(str(moved[c]) for c in keys[row.table]))] if moved else []
-        before = [b for b in [*before, table.get(key)] if b is not None]
+        there = table.get(key)  # alive while its key is to be taken: this very row, read after it had moved
+        before = [there, *before] if there and not there["__deleted"] else [*before, there]
+        before = [b for b in before if b is not None]
         for c in row.cells["__unchanged"] or []:
             row.cells[c] = next((b[c] for b in before if b[c] != UNKNOWN), UNKNOWN)
         table[key] = row.cells

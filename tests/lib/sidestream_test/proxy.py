@@ -17,6 +17,7 @@ class Proxy:
         self.pairs, self.lock = [], threading.Lock()
         self.hole = threading.Event()  # set: bytes are read and thrown away, new connections hang
         self.refuse = False
+        self.sent = None  # a list: gets what goes up
         self.calm()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -65,6 +66,8 @@ class Proxy:
                     time.sleep(0.02)
                 if not data:
                     return
+                if way == "up" and self.sent is not None:
+                    self.sent.append(data)
                 if self.latency:
                     time.sleep(self.latency)
                 if self.rate:

@@ -63,7 +63,7 @@ def one_mode(l, server, name, settings, r):
         server.conf += OFF
         server.restart()
     set_global(server, [s for s in settings if not s.startswith("binlog_format")])
-    label = "".join(c if c.isalnum() else "_" for c in name)
+    label = "".join(c if c.isalnum() else "_" for c in name.lower())
     accept = {"accept": ["minimal_metadata"]} if "metadata" in name else {}
     car = l.sidecar(server, folder=f"{server.kind}-{label}", name="m_" + label[:30], source=accept, sink={"commit_interval": "20ms"})
     car.start().wait_streaming(server)
@@ -78,29 +78,23 @@ def one_mode(l, server, name, settings, r):
     writers.stop()
     car.terminate()
     car.catch_up()
-    if "images" in name:
-        told = images(server, car)
-    else:
-        told = compare.everything(l, server, car, events, writers)
-    l.step(f"{server.kind}, {name}: {told}")
+    told = images(car) if "images" in name else ""
+    l.step(f"{server.kind}, {name}: {told}" + compare.everything(l, server, car, events, writers))
     if off:
         server.conf = [c for c in server.conf if c not in OFF]
         server.restart()
     set_global(server, normal)
 
 
-def images(server, car):
-    """What was not sent stands in __unchanged, and the replica keeps it."""
+def images(car):
+    """What was not sent stands in __unchanged."""
     rows = list(lake.Lake(car.lake).rows("shop.account"))
     sent = [r for r in rows if r.op == "u" and r.cells["__unchanged"]]
     assert len(sent) > 5, f"{len(sent)} of {len(rows)} rows lack something"
     for r in sent:
         assert all(r.cells[c] is None for c in r.cells["__unchanged"]), r
         assert "id" not in r.cells["__unchanged"] and "mark" not in r.cells["__unchanged"], r
-    live = compare.replica(server, car.replica(), mysql_workload.TABLES)
-    compare.transactions(server, lake.Lake(car.lake).rows(), None)
-    assert car.call("fsck", "CONFIG").code == 0
-    return f"{len(sent)} partial rows, {live} live rows equal"
+    return f"{len(sent)} partial rows, "
 
 
 def encrypted(l, server, tls):

@@ -195,9 +195,9 @@ static int snap_take(struct cdc_snap *base, enum cdc_look look, int64_t deadline
     base->place[0] = 0;
     if (pgs_snap_leave(snap, err) < 0) /* no look: the whole transaction */
         return CDC_FAIL;
-    int rc = look == CDC_LOOK_START   ? take_start(snap, err)
+    int rc = look == CDC_LOOK_START    ? take_start(snap, err)
              : look == CDC_LOOK_PLACED ? take_placed(snap, deadline_us, err)
-                                      : take_now(snap, err);
+                                       : take_now(snap, err);
     if (rc == CDC_OK || rc == CDC_FAIL)
         return rc;
     snap->look = PGS_LOOK_NONE;

@@ -82,8 +82,8 @@ struct cdc_snap_ops {
     int (*open)(struct cdc_source *src, struct cdc_snap **ret, struct cdc_error *err);
 
     /*
-     * Takes a look, ending the one before. PLACED gives up at deadline_us (monotonic; CDC_AGAIN, err
-     * says for whom it waited).
+     * Takes a look, ending the one before. PLACED gives up at deadline_us (monotonic; CDC_AGAIN,
+     * err says for whom it waited).
      */
     int (*take)(struct cdc_snap *snap, enum cdc_look look, int64_t deadline_us,
                 struct cdc_error *err);

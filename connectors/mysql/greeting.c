@@ -103,7 +103,10 @@ static int read_greeting(int fd, int64_t deadline_us, bool *ret_tls, struct cdc_
     if (take(fd, head, HEAD, deadline_us) < HEAD)
         return mys_fail_code(CR_SERVER_LOST, "the server does not greet", NULL, err);
     size_t len = (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16;
-    len = take(fd, body, len < sizeof body ? len : sizeof body, deadline_us);
+    if (len > sizeof body)
+        len = sizeof body;
+    if (take(fd, body, len, deadline_us) < len)
+        return mys_fail_code(CR_SERVER_LOST, "the server's greeting was cut off", NULL, err);
     return mys_greeting_read(cdc_slice_of(body, len), ret_tls, err);
 }
 

@@ -51,6 +51,8 @@ static const struct fault {
      "the slot is gone and with it the log since: changes are missing. `sidestream drop`, an empty "
      "sink, "
      "and a new start begin again from now"},
+    {"42704", "snapshot", CDC_RETRY, "the session that it was of has ended"},
+    {"22023", "invalid snapshot identifier", CDC_RETRY, "the session that it was of has ended"},
     {"42704", "publication", CDC_OPERATOR,
      "rows since it was dropped cannot be had any more: `sidestream drop`, an empty sink, and a "
      "new "

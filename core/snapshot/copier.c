@@ -244,8 +244,8 @@ static void mind_torn(struct cdc_copier *copier, struct cdc_batch *batch, size_t
     const char *text = cdc_buf_cstr(&name);
     const struct copy_table *tab = text ? copy_table_find(copier, text) : NULL;
     bool reading = tab && tab->st.kind == CDC_COPY_COPYING && tab->st.began[0];
-    bool overlaps = tab && tab->st.kind == CDC_COPY_DONE && tab->ahead_us && torn.tx &&
-                    torn.tx->commit_us <= tab->ahead_us + SKEW_US;
+    bool overlaps = tab && tab->st.kind == CDC_COPY_DONE && tab->st.ahead_us && torn.tx &&
+                    torn.tx->commit_us <= tab->st.ahead_us + SKEW_US;
     struct cdc_change *gap = reading || overlaps ? cdc_batch_add(batch, torn.table) : NULL;
     if (gap) {
         gap->op = CDC_OP_GAP;

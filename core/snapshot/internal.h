@@ -30,7 +30,6 @@ struct copy_table {
     uint32_t until;   /* as loaded: the least generation that mends the gap; 0: not known */
     uint64_t barred;  /* not in this round: its rows would stand before the gap */
     unsigned gaps;    /* restarts because of one since a copy was done */
-    int64_t ahead_us; /* done in this session, of looks at the present: when (clock); else 0 */
     bool listed;      /* the source has it */
     bool dirty;       /* its state is to be written */
     char why[512];    /* why it waits; "": it does not */

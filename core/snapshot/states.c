@@ -104,6 +104,7 @@ int cdc_copy_restart(struct cdc_copy_state *st, uint32_t generation)
     st->kind = CDC_COPY_COPYING;
     st->generation = generation;
     st->began[0] = st->shape[0] = 0;
+    st->ahead_us = 0;
     free(st->why);
     st->why = NULL;
     return cdc_copy_whole(st);
@@ -223,6 +224,8 @@ int cdc_copy_json(const struct cdc_copy_state *st, bool ranges, struct cdc_buf *
         rc = json_object_set_new(json, "shape", json_string(st->shape));
     if (rc == 0 && st->asked)
         rc = json_object_set_new(json, "asked", json_true());
+    if (rc == 0 && st->ahead_us && st->kind == CDC_COPY_DONE)
+        rc = json_object_set_new(json, "ahead", json_integer(st->ahead_us));
     if (rc == 0 && st->only)
         rc = json_object_set_new(json, "only", json_true());
     if (rc == 0 && st->why)
@@ -291,6 +294,7 @@ static int read_state(const json_t *json, struct cdc_copy_state *ret)
     ret->generation = (uint32_t)json_integer_value(json_object_get(json, "generation"));
     ret->incarnation = (uint32_t)json_integer_value(json_object_get(json, "incarnation"));
     ret->rows = (uint64_t)json_integer_value(json_object_get(json, "rows"));
+    ret->ahead_us = json_integer_value(json_object_get(json, "ahead"));
     ret->asked = json_is_true(json_object_get(json, "asked"));
     ret->only = json_is_true(json_object_get(json, "only"));
     if (ret->kind == CDC_COPY_NONE || ret->generation == 0 ||

@@ -3,7 +3,7 @@
  *
  *   copy/<schema>.<table>   {"state":"copying|done|failed","generation":g,"incarnation":i,
  *                            "began":"<place>","rows":n,"ranges":[[from|null,to|null],...],
- *                            "shape":"<8 hex>","asked":true,"only":true,"why":text}
+ *                            "shape":"<8 hex>","asked":true,"only":true,"ahead":us,"why":text}
  *
  * A table is a line of *pieces* that meet, from open to open; each is still to be read, being read,
  * or done. Bounds are texts of the source that nobody else can compare: pieces stay in order
@@ -36,6 +36,7 @@ struct cdc_copy_state {
     bool asked;                    /* by a command: whatever the rule says */
     bool only;                     /* DONE: its changes are not written any more */
     uint64_t rows;                 /* of finished pieces */
+    int64_t ahead_us;              /* DONE, of looks at the present: when, by our clock; else 0 */
     char *why;                     /* FAILED: why, and what to do; else NULL */
     struct cdc_piece *pieces;
     size_t n, cap;

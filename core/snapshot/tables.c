@@ -113,7 +113,7 @@ static void forget_progress(struct copy_table *tab)
     tab->again = tab->guarded = 0;
     tab->why[0] = 0;
     tab->rows = tab->bytes = 0;
-    tab->began_us = tab->ahead_us = 0;
+    tab->began_us = 0;
 }
 
 void copy_table_restart(struct cdc_copier *copier, struct copy_table *tab)
@@ -377,7 +377,7 @@ static void table_done(struct cdc_copier *copier, struct copy_table *tab, struct
     tab->st.only = rule && rule->snapshot == CDC_SNAPSHOT_ONLY;
     tab->gap = false;
     tab->gaps = 0;
-    tab->ahead_us = copier->round.look == CDC_LOOK_START ? 0 : cdc_now_us();
+    tab->st.ahead_us = copier->round.look == CDC_LOOK_START ? 0 : cdc_now_us();
     tab->dirty = false;
     (void)put_state(copier, tab, tab->st.generation > 1 ? version : NULL);
     cdc_log(CDC_LOG_INFO, "snapshot: table %s is copied: %llu rows%s", tab->name,

@@ -184,6 +184,7 @@ static int src_open(const struct cdc_config *cfg, const struct cdc_map *checkpoi
     return CDC_OK;
 }
 
+/* Ordinal 0: the log says that it does not have it. */
 static int add_change(struct fake_source *src, struct cdc_batch *batch, const struct cdc_tx *tx,
                       const struct fake_change *change, uint64_t ordinal)
 {
@@ -194,26 +195,25 @@ static int add_change(struct fake_source *src, struct cdc_batch *batch, const st
     struct cdc_value *row = cdc_batch_values(batch, 2);
     if (!chg || !row)
         return CDC_FAIL;
+    chg->tx = tx;
+    chg->op = CDC_OP_GAP;
+    if (ordinal == 0)
+        return CDC_OK;
     row[0] = (struct cdc_value){.kind = CDC_INT, .i = change->key};
     row[1] = (struct cdc_value){.kind = CDC_INT, .i = change->value};
     chg->op = !change->value ? CDC_OP_DELETE : change->before ? CDC_OP_UPDATE : CDC_OP_CREATE;
-    chg->tx = tx;
     chg->ordinal = ordinal;
     *(change->value ? &chg->after : &chg->before) = row;
     return CDC_OK;
 }
 
-/* What a log says that does not have the rows. */
-static int add_gap(struct fake_source *src, struct cdc_batch *batch, const struct cdc_tx *tx,
-                   const struct fake_change *change)
+/* The row moved here, and the source does not send its value. */
+static void tear(struct cdc_change *chg)
 {
-    struct cdc_table *tab = src->tables[change->table];
-    struct cdc_change *chg = tab ? cdc_batch_add(batch, tab) : NULL;
-    if (!chg)
-        return tab ? CDC_FAIL : CDC_OK;
-    chg->op = CDC_OP_GAP;
-    chg->tx = tx;
-    return CDC_OK;
+    if (chg->op != CDC_OP_UPDATE)
+        return;
+    chg->flags |= CDC_KEY_MOVED;
+    ((struct cdc_value *)(uintptr_t)chg->after)[1].kind = CDC_UNCHANGED;
 }
 
 static int stream(struct fake_source *src, struct cdc_batch *batch, struct cdc_error *err)
@@ -227,10 +227,12 @@ static int stream(struct fake_source *src, struct cdc_batch *batch, struct cdc_e
     tx->commit_us = 1700000000000000 + src->at;
     place_of(src->at, tx->place);
     for (int i = 0; i < from->n; i++) {
-        int rc = from->gap ? add_gap(src, batch, tx, &from->changes[i])
-                           : add_change(src, batch, tx, &from->changes[i], (uint64_t)i + 1);
+        bool gap = from->gap && !src->world->torn;
+        int rc = add_change(src, batch, tx, &from->changes[i], gap ? 0 : (uint64_t)i + 1);
         if (rc < 0)
             return cdc_fail_oom(err);
+        if (from->gap && batch->n > 0 && src->world->torn)
+            tear(&batch->changes[batch->n - 1]);
     }
     char position[16];
     snprintf(position, sizeof position, "%d", ++src->at);
@@ -242,8 +244,7 @@ static int say(struct fake_source *src, struct cdc_batch *batch, struct cdc_erro
 {
     struct fake_snap_world *world = src->world;
     char position[16];
-    batch->cut = CDC_CUT_END;
-    batch->urgent = true;
+    batch->cut = CDC_CUT_END, batch->urgent = true;
     if (src->phase == TELL_CREATING) {
         src->phase = WAIT_CREATING;
         return cdc_batch_set(batch, "creating", cdc_slice_str("{\"slot\":\"fake\"}"), err);

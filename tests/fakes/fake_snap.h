@@ -62,6 +62,7 @@ struct fake_snap_world {
     bool missing[FAKE_TABLES]; /* not listed, no such table */
     int64_t read_us;           /* each read takes so long */
     int gap_one_in, gaps_max;  /* 0: none */
+    bool torn;                 /* ... but updates of another key, without the value */
     int gaps;                  /* transactions that were such */
 
     int now[FAKE_TABLES][FAKE_KEYS]; /* as committed */

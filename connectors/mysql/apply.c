@@ -471,9 +471,11 @@ static int on_rollback(struct mys_source *src, struct cdc_batch *batch, struct c
     struct mys_tx *tx = &src->tx;
     if (!tx->open)
         return protocol("a rollback does not belong to a transaction", err);
-    if (tx->prepares && mys_gap_all(src, batch, NULL, undone, err) < 0)
-        return CDC_FAIL;
-    if (rolled_back(src, batch, true, err) < 0)
+    bool unread = tx->prepares; /* its rows were kept, and which tables they are of was not seen */
+    if (unread)
+        tx->prepares = tx->skip = false;
+    if (unread ? mys_gap_all(src, batch, NULL, undone, err) < 0
+               : rolled_back(src, batch, true, err) < 0)
         return CDC_FAIL;
     return mys_apply_commit(src, batch, err);
 }

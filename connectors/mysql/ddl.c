@@ -6,8 +6,9 @@
  * other: the server has executed it, or a newer one would. Words are compared without case.
  *
  * Forms that a table's rows can change by without row events are found in ALTER by looking for the
- * words at the level of its clauses, outside of parentheses: RENAME [TO], TRUNCATE, DROP and
- * EXCHANGE PARTITION, DISCARD and IMPORT TABLESPACE. A false alarm there costs a look at the table.
+ * words at the level of its clauses, outside of parentheses: RENAME [TO], TRUNCATE, DROP, EXCHANGE
+ * and CONVERT PARTITION, DISCARD and IMPORT TABLESPACE, DROP SYSTEM VERSIONING; and ALTER IGNORE. A
+ * false alarm there costs a look at the table.
  */
 #include "ddl.h"
 
@@ -361,18 +362,35 @@ static void scan_exchange(struct scan *s)
         take_table(s);
 }
 
+/* MariaDB: PARTITION p TO TABLE t, or TABLE t TO PARTITION p; but not TO CHARACTER SET. */
+static void scan_convert(struct scan *s)
+{
+    bool out = is(s, "partition");
+    if (!out && !is(s, "table"))
+        return;
+    s->ret->flags |= MYS_ROWS_GONE;
+    while (s->tok.kind != END && !is(s, "table"))
+        next(s);
+    if (take(s, "table"))
+        take_table(s);
+}
+
 static void scan_clause(struct scan *s)
 {
     static const char *const partition[] = {"partition", NULL};
     static const char *const space[] = {"tablespace", "partition", NULL};
     static const char *const verbs[] = {"rename",  "exchange", "truncate", "drop",
-                                        "discard", "import",   NULL};
+                                        "discard", "import",   "convert",  NULL};
     int verb = take_any(s, verbs);
     if (verb == 0)
         scan_rename_clause(s);
     else if (verb == 1)
         scan_exchange(s);
+    else if (verb == 6)
+        scan_convert(s);
     else if ((verb == 2 || verb == 3) && take_any(s, partition) >= 0)
+        s->ret->flags |= MYS_ROWS_GONE;
+    else if (verb == 3 && take(s, "system") && is(s, "versioning")) /* MariaDB: old versions go */
         s->ret->flags |= MYS_ROWS_GONE;
     else if (verb >= 4 && take_any(s, space) >= 0)
         s->ret->flags |= MYS_ROWS_GONE;
@@ -381,9 +399,13 @@ static void scan_clause(struct scan *s)
 static void scan_alter(struct scan *s)
 {
     static const char *const adverbs[] = {"online", "offline", "ignore", NULL};
-    take_all(s, adverbs);
-    if (!take(s, "table"))
+    for (int word; (word = take_any(s, adverbs)) >= 0;)
+        if (word == 2) /* MariaDB: of rows that a new unique key makes doubles one stays */
+            s->ret->flags |= MYS_ROWS_GONE;
+    if (!take(s, "table")) {
+        s->ret->flags = 0;
         return;
+    }
     s->ret->verb = MYS_V_ALTER;
     take_if_exists(s);
     if (!take_table(s))
@@ -405,6 +427,7 @@ static void scan_create(struct scan *s)
         s->ret->flags |= MYS_TEMPORARY;
     take_all(s, kinds);
     if (take(s, "index")) {
+        s->ret->flags = 0; /* OR REPLACE: no row is touched */
         scan_index(s);
     } else if (take(s, "table")) {
         s->ret->verb = MYS_V_CREATE;

@@ -158,13 +158,23 @@ static int restored(const struct mys_source *src, const char *what, struct cdc_e
                     src->head.file, (unsigned long long)src->head.pos, what);
 }
 
-/* Is the server a replica that may still get what it lacks? No right to know counts as no. */
+/*
+ * Is the server a replica that may still get what it lacks? MariaDB tells that only to who has a
+ * right of its own for it (SLAVE MONITOR); else whoever was a replica ever counts as one.
+ */
 static bool may_catch_up(struct mys_source *src)
 {
     MYS_CLEAR MYSQL_RES *res = NULL;
-    bool old = src->facts.mariadb || src->facts.version < 80022;
-    const char *sql = old ? "SHOW SLAVE STATUS" : "SHOW REPLICA STATUS";
-    return mys_query(src->srv.sql, sql, &res, NULL) == CDC_OK && res && mysql_num_rows(res) > 0;
+    const char *sql = src->facts.mariadb           ? "SHOW ALL SLAVES STATUS"
+                      : src->facts.version < 80022 ? "SHOW SLAVE STATUS"
+                                                   : "SHOW REPLICA STATUS";
+    if (mys_query(src->srv.sql, sql, &res, NULL) == CDC_OK)
+        return res && mysql_num_rows(res) > 0;
+    if (!src->facts.mariadb ||
+        mys_query(src->srv.sql, "SELECT @@GLOBAL.gtid_slave_pos", &res, NULL) < 0)
+        return false;
+    MYSQL_ROW row = mysql_fetch_row(res);
+    return row && row[0] && row[0][0];
 }
 
 /* Not all that we have was executed there. */
@@ -172,9 +182,11 @@ static int not_executed(struct mys_source *src, struct cdc_error *err)
 {
     if (!may_catch_up(src))
         return restored(src, "has GTIDs that the server has not executed", err);
-    return cdc_fail(err, CDC_RETRY, "mysql",
-                    "the server is a replica and has not executed all that was emitted yet; it is "
-                    "waited for. If it was promoted: RESET REPLICA ALL there");
+    return cdc_fail(
+        err, CDC_RETRY, "mysql",
+        "the server is a replica and has not executed all that was emitted yet; it is "
+        "waited for. If it was promoted: RESET REPLICA ALL there (MariaDB: and grant our "
+        "user SLAVE MONITOR, without which it cannot be told)");
 }
 
 static int deleted(const struct mys_source *src, struct cdc_error *err)
@@ -331,8 +343,8 @@ static int same_server(struct mys_source *src, struct cdc_error *err)
     int rc = mys_logs_look(src->srv.sql, src->head.file, src->head.pos, &logs, err);
     if (rc < 0)
         return rc;
-    if (rc == CDC_END) /* no right to know */
-        return src->head.last.file[0] ? check_last(src, err) : CDC_OK;
+    if (rc == CDC_END) /* no right to know; an older file may have been deleted since */
+        return strcmp(src->head.last.file, src->head.file) == 0 ? check_last(src, err) : CDC_OK;
     if (logs.where == MYS_LOG_AHEAD)
         return src->facts.gtids ? other_server(src, "the server's log was made anew", err)
                                 : restored(src, "lies behind the end of the server's log", err);

@@ -11,8 +11,12 @@
  *            time never comes to that; then a global read lock holds commits up for as many round
  *            trips as there are sessions, and three.
  *
- * FLUSH TABLES WITH READ LOCK waits for statements that run, and everything that writes waits
- * behind it: so it waits a second at most, a few times. What it got so far it keeps when it fails.
+ * FLUSH TABLES WITH READ LOCK waits for statements that run (at MySQL), and everything that writes
+ * waits behind it: so it waits a second at most, a few times. What it got so far it keeps when it
+ * fails. And then all who use a table of a statement that still runs wait for the end of that
+ * statement, however long it takes: so it is not tried while one is seen that has run for a second
+ * (of other users: with the right PROCESS). If we die with the lock, the server would not notice
+ * for hours: so the session that has it is one that the server ends when it is silent for long.
  */
 #include "snap.h"
 
@@ -116,9 +120,31 @@ int mys_looks_exact(const struct mys_looks *looks, struct mys_pos *ret, struct c
 
 /* ---- with a lock ---- */
 
-static int lock_all(MYSQL *conn, struct cdc_error *err)
+/* Does a statement run that the lock would have to wait for? CDC_AGAIN: so it seems. */
+static int none_runs(MYSQL *conn, struct cdc_error *err)
 {
-    if (mys_query(conn, "SET SESSION lock_wait_timeout = 1", NULL, err) < 0)
+    MYS_CLEAR MYSQL_RES *res = NULL;
+    if (mys_query(conn,
+                  "SELECT 1 FROM information_schema.PROCESSLIST WHERE COMMAND IN ('Query', "
+                  "'Execute') AND TIME >= 1 AND ID <> CONNECTION_ID() LIMIT 1",
+                  &res, err) < 0)
+        return CDC_FAIL;
+    return mysql_num_rows(res) == 0 ? CDC_OK : CDC_AGAIN;
+}
+
+static int unlock_all(MYSQL *conn, struct cdc_error *err)
+{
+    if (mys_query(conn, "UNLOCK TABLES", NULL, err) < 0)
+        return CDC_FAIL;
+    return mys_query(conn, "SET SESSION wait_timeout = 2147483", NULL, err);
+}
+
+static int lock_all(MYSQL *conn, bool mariadb, struct cdc_error *err)
+{
+    int rc = mariadb ? CDC_OK : none_runs(conn, err);
+    if (rc != CDC_OK)
+        return rc;
+    if (mys_query(conn, "SET SESSION lock_wait_timeout = 1, wait_timeout = 20", NULL, err) < 0)
         return CDC_FAIL;
     if (mys_query(conn, "FLUSH TABLES WITH READ LOCK", NULL, err) == CDC_OK)
         return CDC_OK;
@@ -129,7 +155,7 @@ static int lock_all(MYSQL *conn, struct cdc_error *err)
     case 1227: return CDC_END;
     case 1205: /* waited long enough, or was ended */
     case 1213:
-    case 1317: return mys_query(conn, "UNLOCK TABLES", NULL, err) < 0 ? CDC_FAIL : CDC_AGAIN;
+    case 1317: return unlock_all(conn, err) < 0 ? CDC_FAIL : CDC_AGAIN;
     default: return CDC_FAIL;
     }
 }
@@ -144,11 +170,11 @@ static int under_lock(const struct mys_looks *looks, struct mys_pos *ret, struct
 int mys_looks_locked(const struct mys_looks *looks, struct mys_pos *ret, struct cdc_error *err)
 {
     struct mys_pos pos = {.kind = MYS_POS_TX};
-    int rc = lock_all(looks->side, err);
+    int rc = lock_all(looks->side, looks->facts->mariadb, err);
     if (rc != CDC_OK)
         return rc;
     rc = under_lock(looks, &pos, err);
-    if (mys_query(looks->side, "UNLOCK TABLES", NULL, rc < 0 ? NULL : err) < 0)
+    if (unlock_all(looks->side, rc < 0 ? NULL : err) < 0)
         rc = CDC_FAIL;
     if (rc == CDC_OK)
         *ret = pos;

@@ -22,6 +22,7 @@
 #include <strings.h>
 
 #define FILLED (1u << 16) /* CREATE: with rows that are not in the log */
+#define LINKED (1u << 17) /* CREATE, ALTER: a foreign key that changes rows by itself */
 #define LOG_US 10000000   /* so often DML as a statement is worth a line */
 
 /* ---- reading ---- */
@@ -70,6 +71,10 @@ static void refine(struct cdc_slice sql, struct mys_statement *stmt)
 {
     if (stmt->verb == MYS_V_CREATE && has_word(sql, "select", false))
         stmt->flags |= FILLED;
+    if ((stmt->verb == MYS_V_CREATE || stmt->verb == MYS_V_ALTER) &&
+        has_word(sql, "references", false) &&
+        (has_word(sql, "cascade", false) || has_word(sql, "set null", false)))
+        stmt->flags |= LINKED;
     if (stmt->verb != MYS_V_OTHER || !(has_word(sql, "select", true) || has_word(sql, "do", true)))
         return;
     stmt->verb = MYS_V_DML;
@@ -418,9 +423,26 @@ static int change_rows(const struct run *run, struct cdc_error *err)
     return CDC_OK;
 }
 
+/* At a start such a table is refused (resume.c); here it is too late for that. */
+static void tell_linked(const struct run *run)
+{
+    const struct mys_source *src = run->src;
+    const struct mys_table_name *name = run->stmt->names;
+    if (!(run->stmt->flags & LINKED) || run->stmt->n == 0 || src->facts.cascades ||
+        src->srv.accept & MYS_ACCEPT_CASCADES || !is_captured(src, name))
+        return;
+    cdc_log(CDC_LOG_WARN,
+            "mysql: table %s.%s has got a foreign key with CASCADE or SET NULL: what that changes "
+            "is not in this server's log, so it is missing from here on, and the next start "
+            "refuses. Make the key RESTRICT and run `sidestream snapshot` for the table, or set "
+            "source.accept: [cascades]",
+            name->db, name->name);
+}
+
 static int apply(const struct run *run, struct cdc_error *err)
 {
     enum mys_verb verb = run->stmt->verb;
+    tell_linked(run);
     if (verb >= MYS_V_CREATE && verb <= MYS_V_DROP && concerns(run))
         run->src->stale = true;
     switch (verb) {

@@ -196,20 +196,36 @@ class History:
 
 
 def changes(table, rows, events, begin):
-    """The table's events behind that place. A TRUNCATE may be left out when nothing of the table had been written before."""
+    """The table's events behind that beginning. A TRUNCATE may be left out when nothing of the table had been written before."""
+    place, gtids = begin
     first = min((r.place()[1] for r in rows if r.table == table), default=0)
-    return [e for e in events if e.table == table and e.place >= begin and (e.op != "T" or e.place >= first)]
+    return [e for e in events if e.table == table and e.place >= place and not contains(gtids, e.xid)
+            and (e.op != "T" or e.place >= first)]
 
 
 def beginning(car):
-    """Where the pipeline's stream begins: its first position."""
+    """Where the pipeline's stream begins, its first position: (place, GTIDs). The set may have more than lies before the place."""
     if car.kafka:
         first = next(v for v in car.output().control().values("position") if v)
     else:
         first = next(c["delta"]["position"] for c in car.output().commits() if c.get("delta", {}).get("position"))
     at = json.loads(first)
     must(at["kind"] == "tx", f"the first position is {first}")
-    return int(at["file"].rsplit(".", 1)[1]) << 64 | at["pos"]
+    return int(at["file"].rsplit(".", 1)[1]) << 64 | at["pos"], at["gtids"] or ""
+
+
+def contains(gtids, one):
+    """MariaDB: 0-1-100, all of the domain up to it. MySQL: uuid:1-5:7."""
+    head, _, number = one.rpartition("-" if ":" not in one else ":")
+    for part in gtids.split(","):
+        if ":" not in one:
+            domain, _, upto = part.split("-") if part else (None, None, 0)
+            if domain == head.split("-")[0] and int(number) <= int(upto):
+                return True
+        elif part.startswith(head + ":"):
+            spans = [span.split("-") for span in part[len(head) + 1:].split(":")]
+            return any(int(s[0]) <= int(number) <= int(s[-1]) for s in spans)
+    return False
 
 
 # ---- what happens: name -> (weight, what it does; what it says) ----------------------------------------------
@@ -293,7 +309,7 @@ def add(h):
 def add_schema(h):
     """By the configuration."""
     if "extra.late" not in h.tables():
-        h.car.settings["capture"].append({"tables": "extra.*"})
+        h.car.settings["capture"].append({**h.car.settings["capture"][0], "tables": "extra.*"})
         h.car.write_config()
         h.interrupted.add("extra.late")
         h.again()

@@ -5,6 +5,7 @@
 #include "pipeline/session.h"
 
 struct world {
+    struct cdc_settings *set;
     struct cdc_run run;
     struct cdc_outlet out;
     struct cdc_error err;
@@ -12,7 +13,12 @@ struct world {
 
 static void init(struct world *w)
 {
+    static const char yaml[] = "name: p\nsource: {type: example}\nsink: {type: 'null'}\n"
+                               "capture: [{tables: 's.*', snapshot: never}]\n";
     *w = (struct world){.err = {0}};
+    if (cdc_settings_parse(cdc_slice_str(yaml), "p.yaml", &w->set, &w->err) < 0)
+        fail_msg("%s: %s", w->err.where, w->err.message);
+    w->run.set = w->set;
     w->out.run = &w->run;
     cdc_map_init(&w->run.checkpoint);
     cdc_map_init(&w->out.pending);
@@ -20,6 +26,7 @@ static void init(struct world *w)
 
 static void done(struct world *w)
 {
+    cdc_settings_free(w->set);
     cdc_paused_done(&w->out.paused);
     cdc_map_done(&w->run.checkpoint);
     cdc_map_done(&w->out.pending);

@@ -61,7 +61,8 @@ def fold(rows):
                 old["__deleted"], old["__deleted_at"] = True, old["__deleted_at"] or row["__deleted_at"]
             continue
         before = json.loads(row["__prev_key"]) if row["__prev_key"] else key
-        old = table.get(tuple(before.values()), {})
+        there = table.get(tuple(key.values()))
+        old = there if there and not there["__deleted"] else table.get(tuple(before.values()), {})  # a copy may have read it moved
         for column in row["__unchanged"] or ():  # not sent, because it did not change
             row[column] = old.get(column)
         table[tuple(key.values())] = row

@@ -61,9 +61,11 @@ def check_order(rows, name):
     for i, row in enumerate(rows):
         _, place, ordinal = row.place()
         if row.op == "r":
-            assert ordinal == 0xF00000000001, row
+            # A key that moves beside a copy, with a value that is not sent, has the table copied anew: a TOAST value is such a one.
+            again = row.table == "shop.account" and ordinal > 0xF00000000001
+            assert again or ordinal == 0xF00000000001, row
             assert place >= last, f"{row!r}: behind a change of {last:x}"
-            late = row.table == "shop.scratch"  # truncated under the copy: another look
+            late = again or row.table == "shop.scratch"  # truncated under the copy: another look
             assert late or name != "start" or not first_change, f"{row!r}: behind {first_change!r}"
             assert row.cells["__deleted"] is False and row.cells["__delete_reason"] is None, row
             assert row.cells["__tx"] is None, row

@@ -43,7 +43,7 @@ class Sidecar:
         capture = capture or [{"tables": "shop.*", "snapshot": "never"}]
         self.settings = {
             "name": name,
-            "source": {"type": "mysql" if url and url.startswith("mysql") else "postgres", "url": url, **(source or {})},
+            "source": {"type": "postgres" if not url or url.startswith("postgres") else "mysql", "url": url, **(source or {})},
             "capture": [with_envelope(rule) for rule in capture] if kafka else capture,
             "sink": {**where, **(sink or {})},
             **top,

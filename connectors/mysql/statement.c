@@ -11,7 +11,8 @@
  * one raw row, whoever captures what.
  *
  * Nothing here is fatal, and no text is understood beyond ddl.h: where a statement's tables cannot
- * be told, every captured table of its default database has a gap. RENAME is looked at as a whole:
+ * be told, every captured table of its default database has a gap (DML without one: every captured
+ * table). RENAME is looked at as a whole:
  * online tools swap two tables in one statement, in any order and over a third name.
  */
 #include "mysql.h"
@@ -47,11 +48,31 @@ static bool is_letter(uint8_t c)
            ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
+/* Behind the comments that it begins with. */
+static size_t skip_comments(struct cdc_slice text)
+{
+    size_t at = 0, i = 0;
+    while (i < text.len) {
+        if (text.p[i] == ' ' || (text.p[i] >= '\t' && text.p[i] <= '\r')) {
+            at = ++i;
+            continue;
+        }
+        if (i + 2 >= text.len || memcmp(text.p + i, "/*", 2) != 0 || text.p[i + 2] == '!')
+            break;
+        for (i += 2; i + 1 < text.len && memcmp(text.p + i, "*/", 2) != 0;)
+            i++;
+        if (i + 1 >= text.len) /* it does not end */
+            break;
+        at = i += 2;
+    }
+    return at;
+}
+
 /* Does the word stand there? Also in a name or a comment: then a table is copied for nothing. */
 static bool has_word(struct cdc_slice text, const char *word, bool first)
 {
     size_t n = strlen(word);
-    for (size_t i = 0; i + n <= text.len; i++) {
+    for (size_t i = first ? skip_comments(text) : 0; i + n <= text.len; i++) {
         bool alone = (i == 0 || !is_letter(text.p[i - 1])) &&
                      (i + n == text.len || !is_letter(text.p[i + n]));
         if (alone && strncasecmp((const char *)text.p + i, word, n) == 0)
@@ -248,12 +269,15 @@ struct run {
     char *db; /* the default database, folded; owned */
 };
 
-/* What cannot be told of the statement's tables. */
+/* What cannot be told of the statement's tables. Without a default database they may be anywhere.
+ */
 static int gap_unsure(const struct run *run, struct cdc_error *err)
 {
-    if (!(run->stmt->flags & MYS_UNSURE) || !*run->db || !is_new(run->src))
+    if (!(run->stmt->flags & MYS_UNSURE) || !is_new(run->src))
         return CDC_OK;
-    return mys_gap_all(run->src, run->batch, run->db, unseen, err);
+    if (!*run->db && run->stmt->verb != MYS_V_DML)
+        return CDC_OK;
+    return mys_gap_all(run->src, run->batch, *run->db ? run->db : NULL, unseen, err);
 }
 
 static int gap_names(const struct run *run, const char *why, struct cdc_error *err)

@@ -157,7 +157,10 @@ static const struct row {
     {"ANALYZE TABLE a", ""},
     {"GRANT SELECT ON a TO u", ""},
     {"", ""},
-    {"/* SELECT */", "g g.a g g.b g g.n"}, /* a false alarm that no server gives */
+    {"/* SELECT */", ""},
+    {"/* do it */ GRANT SELECT ON a TO u", ""},
+    {" /* do */ /**/ SELECT f()", "g g.a g g.b g g.n"},
+    {"/* SELECT", "g g.a g g.b g g.n"}, /* a false alarm that no server gives */
 };
 
 static void put_change(struct cdc_buf *out, const struct cdc_change *chg)
@@ -221,6 +224,26 @@ static void test_statement(void **state)
     run_sql(&rig, row->sql, "g");
     expect(&rig, row->expect);
     rig_close(&rig);
+}
+
+/* Without a default database such a statement may have changed any table. */
+static void test_nowhere(void **state)
+{
+    (void)state;
+    static const struct row nowhere[] = {
+        {"LOAD DATA INFILE 'f' INTO TABLE g.a", "g g.a g g.b g g.n g h.d"},
+        {"SELECT g.f()", "g g.a g g.b g g.n g h.d"},
+        {"GRANT SELECT ON g.a TO u", ""},
+        {"DELETE FROM g.a", "g g.a"},
+    };
+    for (size_t i = 0; i < CM_COUNT(nowhere); i++) {
+        struct rig rig;
+        rig_open(&rig, RULES, false);
+        put_known(&rig.src);
+        run_sql(&rig, nowhere[i].sql, "");
+        expect(&rig, nowhere[i].expect);
+        rig_close(&rig);
+    }
 }
 
 /* Names without case, where the server takes them so. */
@@ -297,8 +320,9 @@ static void test_charset(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[CM_COUNT(rows) + 4], *end = tests;
+    struct CMUnitTest tests[CM_COUNT(rows) + 5], *end = tests;
     end = CM_ROWS(end, test_statement, rows);
+    *end++ = (struct CMUnitTest)cmocka_unit_test(test_nowhere);
     *end++ = (struct CMUnitTest)cmocka_unit_test(test_case);
     *end++ = (struct CMUnitTest)cmocka_unit_test(test_accepted);
     *end++ = (struct CMUnitTest)cmocka_unit_test(test_skipped);

@@ -159,15 +159,15 @@ static struct slot *take_slot(struct bare *b)
     return slot;
 }
 
-static void produce(struct bare *b, int64_t n)
+/* due: what the record says of when it was there to be sent (wall clock). */
+static void produce(struct bare *b, int64_t n, int64_t due)
 {
     if (b->id && !b->open) {
         must(rd_kafka_begin_transaction(b->rk), "begin");
         b->open = true;
     }
     struct slot *slot = take_slot(b);
-    int64_t wall = clock_us(CLOCK_REALTIME);
-    memcpy(slot->bytes, &wall, sizeof wall);
+    memcpy(slot->bytes, &due, sizeof due);
     memcpy(slot->bytes + b->value, &n, b->key < sizeof n ? b->key : sizeof n);
     /* Spread as a hash would. */
     int32_t partition = (int32_t)((uint64_t)n * 0x9E3779B97F4A7C15u >> 33) % b->partitions;
@@ -197,19 +197,20 @@ static void commit(struct bare *b)
 static void run_fast(struct bare *b)
 {
     for (int64_t n = 1; n <= b->rows; n++) {
-        produce(b, n);
+        produce(b, n, clock_us(CLOCK_REALTIME));
         if (b->id && n % SERVE_EVERY == 0 && now_us() - b->last_us >= b->interval_us)
             commit(b);
     }
 }
 
+/* A record that is due while a commit runs waits, as a row of a source does. */
 static void run_paced(struct bare *b)
 {
-    int64_t began = now_us(), n = 0;
+    int64_t wall = clock_us(CLOCK_REALTIME), began = now_us(), n = 0;
     while (n < b->rows) {
         int64_t due = (now_us() - began) * b->rate / 1000000;
         while (n < due && n < b->rows)
-            produce(b, ++n);
+            n++, produce(b, n, wall + n * 1000000 / b->rate);
         if (b->open && now_us() - b->last_us >= b->interval_us)
             commit(b);
         rd_kafka_poll(b->rk, 0);

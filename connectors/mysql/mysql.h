@@ -146,6 +146,7 @@ struct mys_holder {
     MYSQL **conns; /* owned; NULL where one was taken */
     size_t n;
     char place[CDC_PLACE_LEN + 1]; /* "": there are none */
+    char end[CDC_PLACE_LEN + 1];   /* MySQL: none of them contains what has this place */
     bool exact;                    /* else some may contain more than the place says */
 };
 

@@ -93,6 +93,29 @@ static int hold_looks(struct mys_source *src, MYSQL *side, struct mys_pos *ret,
     return mys_looks_least(&looks, cdc_mono_us() + HOLD_US, ret, err);
 }
 
+static int put_place(const struct mys_pos *pos, char ret[CDC_PLACE_LEN + 1], struct cdc_error *err)
+{
+    if (mys_place(pos->file, pos->pos, ret) != CDC_OK)
+        return cdc_fail(err, CDC_FATAL, "mysql", "the log's file %s has no number", pos->file);
+    return CDC_OK;
+}
+
+/*
+ * A place that a look taken before does not contain: at MariaDB its own; at MySQL the log's end,
+ * since a transaction is in the log before it can be seen. side: any connection.
+ */
+static int look_end(const struct mys_facts *facts, MYSQL *conn, MYSQL *side,
+                    char ret[CDC_PLACE_LEN + 1], struct cdc_error *err)
+{
+    struct mys_pos pos = {.kind = MYS_POS_NONE};
+    int rc =
+        facts->mariadb ? mys_snapshot_place(conn, &pos, err) : mys_log_end(side, facts, &pos, err);
+    if (rc == CDC_OK)
+        rc = put_place(&pos, ret, err);
+    mys_pos_done(&pos);
+    return rc;
+}
+
 static int hold(struct mys_source *src, size_t n, struct mys_pos *ret, struct cdc_error *err)
 {
     struct mys_holder *holder = &src->holder;
@@ -103,10 +126,12 @@ static int hold(struct mys_source *src, size_t n, struct mys_pos *ret, struct cd
         rc = mys_connect(&src->srv, &side, err);
     if (rc == CDC_OK)
         rc = hold_looks(src, side, &pos, err);
+    if (rc == CDC_OK && !src->facts.mariadb)
+        rc = look_end(&src->facts, NULL, side, holder->end, err);
     if (side)
         mysql_close(side); /* and whatever it has locked is free */
-    if (rc == CDC_OK && mys_place(pos.file, pos.pos, holder->place) != CDC_OK)
-        rc = cdc_fail(err, CDC_FATAL, "mysql", "the log's file %s has no number", pos.file);
+    if (rc == CDC_OK)
+        rc = put_place(&pos, holder->place, err);
     if (rc == CDC_OK)
         *ret = pos;
     else
@@ -173,7 +198,7 @@ static void end_look(struct mys_snap *snap)
     MYSQL *conn = snap->ses.conn;
     bool start = snap->looks && snap->look == CDC_LOOK_START;
     snap->looks = false;
-    snap->base.place[0] = 0;
+    snap->base.place[0] = snap->base.end[0] = 0;
     mys_gtids_done(&snap->seen);
     if (!start || !conn || mys_viewer_stopped(&snap->ses) ||
         mys_reader_end(&snap->reader, NULL) < 0)
@@ -202,6 +227,7 @@ static int take_start(struct mys_snap *snap, struct cdc_error *err)
     if (rc != CDC_OK)
         return CDC_END;
     memcpy(snap->base.place, holder->place, sizeof snap->base.place);
+    memcpy(snap->base.end, holder->end, sizeof snap->base.end);
     snap->exact = holder->exact;
     return CDC_OK;
 }
@@ -229,8 +255,8 @@ static int take_placed(struct mys_snap *snap, int64_t deadline_us, struct cdc_er
         rc = mys_looks_least(&looks, deadline_us, &pos, err);
     else
         rc = lock_failed(snap, mys_looks_try(&looks, deadline_us, &pos, err), err);
-    if (rc == CDC_OK && mys_place(pos.file, pos.pos, snap->base.place) != CDC_OK)
-        rc = cdc_fail(err, CDC_FATAL, "mysql", "the log's file %s has no number", pos.file);
+    if (rc == CDC_OK)
+        rc = put_place(&pos, snap->base.place, err);
     mys_pos_done(&pos);
     return rc;
 }
@@ -252,6 +278,7 @@ static int snap_take(struct cdc_snap *base, enum cdc_look look, int64_t deadline
                      struct cdc_error *err)
 {
     struct mys_snap *snap = (struct mys_snap *)base;
+    const struct mys_facts *facts = &snap->root->facts;
     mys_viewer_hear(&snap->ses, base->stop, NULL);
     if (mys_reader_end(&snap->reader, err) < 0)
         return CDC_FAIL;
@@ -262,6 +289,8 @@ static int snap_take(struct cdc_snap *base, enum cdc_look look, int64_t deadline
     int rc = look == CDC_LOOK_START    ? take_start(snap, err)
              : look == CDC_LOOK_PLACED ? take_placed(snap, deadline_us, err)
                                        : take_now(snap, deadline_us, err);
+    if (rc == CDC_OK && (facts->mariadb || look != CDC_LOOK_START))
+        rc = look_end(facts, snap->ses.conn, snap->ses.side, base->end, err);
     snap->look = look;
     snap->looks = rc == CDC_OK;
     if (rc == CDC_FAIL && mys_viewer_stopped(&snap->ses))

@@ -145,6 +145,7 @@ static int take_start(struct pgs_snap *snap, struct cdc_error *err)
     if (rc != CDC_OK)
         return rc == CDC_AGAIN ? CDC_END : rc;
     memcpy(snap->base.place, holder->place, sizeof snap->base.place);
+    memcpy(snap->base.end, holder->place, sizeof snap->base.end);
     return pgs_snap_leave(snap, err);
 }
 
@@ -161,18 +162,22 @@ static int take_placed(struct pgs_snap *snap, int64_t deadline_us, struct cdc_er
     if (rc != CDC_OK)
         return rc;
     snprintf(snap->base.place, sizeof snap->base.place, "%024" PRIx64, from.point);
+    memcpy(snap->base.end, snap->base.place, sizeof snap->base.end);
     snap->look = PGS_LOOK_PLACED;
     return CDC_OK;
 }
 
+/* What the snapshot shows as committed was in the log before: the log's end comes after it. */
 static int take_now(struct pgs_snap *snap, struct cdc_error *err)
 {
     PGS_CLEAR PGresult *res = NULL;
+    uint64_t end;
     int rc = run(snap, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
     if (rc == CDC_OK)
         rc = pgs_session_run(&snap->ses,
                              "SELECT pg_is_in_recovery(), CASE WHEN NOT pg_is_in_recovery() THEN "
-                             "pg_current_snapshot() END",
+                             "pg_current_snapshot() END, CASE WHEN NOT pg_is_in_recovery() THEN "
+                             "pg_current_wal_insert_lsn() END",
                              NULL, &res, err);
     if (rc != CDC_OK)
         return rc;
@@ -180,6 +185,9 @@ static int take_now(struct pgs_snap *snap, struct cdc_error *err)
         return CDC_END;
     if (pgs_xids_parse(PQgetvalue(res, 0, 1), &snap->xids) < 0)
         return cdc_fail(err, CDC_FATAL, "postgres", "pg_current_snapshot() makes no sense");
+    if (pgs_lsn_parse(PQgetvalue(res, 0, 2), &end) < 0)
+        return cdc_fail(err, CDC_FATAL, "postgres", "pg_current_wal_insert_lsn() makes no sense");
+    snprintf(snap->base.end, sizeof snap->base.end, "%024" PRIx64, end);
     snap->look = PGS_LOOK_NOW;
     return CDC_OK;
 }
@@ -192,7 +200,7 @@ static int snap_take(struct cdc_snap *base, enum cdc_look look, int64_t deadline
     if (pgs_snap_end(snap, err) < 0)
         return CDC_FAIL;
     snap->look = PGS_LOOK_NONE;
-    base->place[0] = 0;
+    base->place[0] = base->end[0] = 0;
     if (pgs_snap_leave(snap, err) < 0) /* no look: the whole transaction */
         return CDC_FAIL;
     int rc = look == CDC_LOOK_START    ? take_start(snap, err)

@@ -231,6 +231,18 @@ static bool is_torn(const struct cdc_change *chg)
 }
 
 /*
+ * May a look that the copy was read in contain this transaction? Places of two servers cannot be
+ * compared: behind a failover the clocks must do.
+ */
+static bool is_within(const struct cdc_copier *copier, const struct cdc_copy_state *st,
+                      const struct cdc_tx *tx)
+{
+    if (st->incarnation == copier->incarnation)
+        return memcmp(tx->place, st->end, CDC_PLACE_LEN) < 0;
+    return tx->commit_us <= st->end_us + SKEW_US;
+}
+
+/*
  * Under the lock. A row moved to another key, and the source did not send all of it: a reader takes
  * the rest from the row under the key before. Where a copy looked at a later present, that row may
  * not be in the output, since it was gone when its range was read, or be another one by now. Then
@@ -244,8 +256,8 @@ static void mind_torn(struct cdc_copier *copier, struct cdc_batch *batch, size_t
     const char *text = cdc_buf_cstr(&name);
     const struct copy_table *tab = text ? copy_table_find(copier, text) : NULL;
     bool reading = tab && tab->st.kind == CDC_COPY_COPYING && tab->st.began[0];
-    bool overlaps = tab && tab->st.kind == CDC_COPY_DONE && tab->st.ahead_us && torn.tx &&
-                    torn.tx->commit_us <= tab->st.ahead_us + SKEW_US;
+    bool overlaps =
+        tab && tab->st.kind == CDC_COPY_DONE && torn.tx && is_within(copier, &tab->st, torn.tx);
     struct cdc_change *gap = reading || overlaps ? cdc_batch_add(batch, torn.table) : NULL;
     if (gap) {
         gap->op = CDC_OP_GAP;

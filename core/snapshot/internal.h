@@ -153,8 +153,9 @@ void copy_table_again(struct copy_table *tab, const char *why);
 bool copy_table_wanted(const struct copy_table *tab); /* is it to be copied, sooner or later? */
 /* What is dirty goes into the lane. */
 void copy_tables_flush(struct cdc_copier *copier);
-/* A piece was read: its state, or the table's end, goes into the lane. */
-void copy_piece_done(struct cdc_copier *copier, const struct copy_piece *piece, uint64_t rows);
+/* A piece was read in that look: its state, or the table's end, goes into the lane. */
+void copy_piece_done(struct cdc_copier *copier, const struct copy_piece *piece,
+                     const struct cdc_snap *look, uint64_t rows);
 void copy_piece_back(const struct copy_piece *piece);
 bool copy_piece_void(const struct copy_piece *piece);
 void copy_piece_free(struct copy_piece *piece);

@@ -103,8 +103,8 @@ int cdc_copy_restart(struct cdc_copy_state *st, uint32_t generation)
 {
     st->kind = CDC_COPY_COPYING;
     st->generation = generation;
-    st->began[0] = st->shape[0] = 0;
-    st->ahead_us = 0;
+    st->began[0] = st->shape[0] = st->end[0] = 0;
+    st->end_us = 0;
     free(st->why);
     st->why = NULL;
     return cdc_copy_whole(st);
@@ -224,8 +224,10 @@ int cdc_copy_json(const struct cdc_copy_state *st, bool ranges, struct cdc_buf *
         rc = json_object_set_new(json, "shape", json_string(st->shape));
     if (rc == 0 && st->asked)
         rc = json_object_set_new(json, "asked", json_true());
-    if (rc == 0 && st->ahead_us && st->kind == CDC_COPY_DONE)
-        rc = json_object_set_new(json, "ahead", json_integer(st->ahead_us));
+    if (rc == 0 && st->end[0])
+        rc = json_object_set_new(json, "end", json_string(st->end));
+    if (rc == 0 && st->end_us && st->kind == CDC_COPY_DONE)
+        rc = json_object_set_new(json, "ended", json_integer(st->end_us));
     if (rc == 0 && st->only)
         rc = json_object_set_new(json, "only", json_true());
     if (rc == 0 && st->why)
@@ -290,16 +292,19 @@ static int read_state(const json_t *json, struct cdc_copy_state *ret)
     const char *began = json_string_value(json_object_get(json, "began"));
     const char *why = json_string_value(json_object_get(json, "why"));
     const char *shape = json_string_value(json_object_get(json, "shape"));
+    const char *end = json_string_value(json_object_get(json, "end"));
     ret->kind = (enum cdc_copy_kind)kind_of(json_string_value(json_object_get(json, "state")));
     ret->generation = (uint32_t)json_integer_value(json_object_get(json, "generation"));
     ret->incarnation = (uint32_t)json_integer_value(json_object_get(json, "incarnation"));
     ret->rows = (uint64_t)json_integer_value(json_object_get(json, "rows"));
-    ret->ahead_us = json_integer_value(json_object_get(json, "ahead"));
+    ret->end_us = json_integer_value(json_object_get(json, "ended"));
     ret->asked = json_is_true(json_object_get(json, "asked"));
     ret->only = json_is_true(json_object_get(json, "only"));
     if (ret->kind == CDC_COPY_NONE || ret->generation == 0 ||
-        (began && *began && strlen(began) != CDC_PLACE_LEN))
+        (began && *began && strlen(began) != CDC_PLACE_LEN) ||
+        (end && strlen(end) != CDC_PLACE_LEN))
         return CDC_END;
+    snprintf(ret->end, sizeof ret->end, "%s", end ? end : "");
     snprintf(ret->began, sizeof ret->began, "%s", began ? began : "");
     snprintf(ret->shape, sizeof ret->shape, "%s", shape ? shape : "");
     ret->why = why ? strdup(why) : NULL;

@@ -3,7 +3,8 @@
  *
  *   copy/<schema>.<table>   {"state":"copying|done|failed","generation":g,"incarnation":i,
  *                            "began":"<place>","rows":n,"ranges":[[from|null,to|null],...],
- *                            "shape":"<8 hex>","asked":true,"only":true,"ahead":us,"why":text}
+ *                            "shape":"<8 hex>","asked":true,"only":true,
+ *                            "end":"<place>","ended":us,"why":text}
  *
  * A table is a line of *pieces* that meet, from open to open; each is still to be read, being read,
  * or done. Bounds are texts of the source that nobody else can compare: pieces stay in order
@@ -36,7 +37,8 @@ struct cdc_copy_state {
     bool asked;                    /* by a command: whatever the rule says */
     bool only;                     /* DONE: its changes are not written any more */
     uint64_t rows;                 /* of finished pieces */
-    int64_t ahead_us;              /* DONE, of looks at the present: when, by our clock; else 0 */
+    char end[CDC_PLACE_LEN + 1];   /* no look that was read contains this place; "": not known */
+    int64_t end_us;                /* DONE: when that was, by our clock */
     char *why;                     /* FAILED: why, and what to do; else NULL */
     struct cdc_piece *pieces;
     size_t n, cap;

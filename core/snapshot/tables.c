@@ -377,7 +377,7 @@ static void table_done(struct cdc_copier *copier, struct copy_table *tab, struct
     tab->st.only = rule && rule->snapshot == CDC_SNAPSHOT_ONLY;
     tab->gap = false;
     tab->gaps = 0;
-    tab->st.ahead_us = copier->round.look == CDC_LOOK_START ? 0 : cdc_now_us();
+    tab->st.end_us = cdc_now_us();
     tab->dirty = false;
     (void)put_state(copier, tab, tab->st.generation > 1 ? version : NULL);
     cdc_log(CDC_LOG_INFO, "snapshot: table %s is copied: %llu rows%s", tab->name,
@@ -385,11 +385,14 @@ static void table_done(struct cdc_copier *copier, struct copy_table *tab, struct
             tab->st.generation > 1 ? ", what was not among them is gone" : "");
 }
 
-void copy_piece_done(struct cdc_copier *copier, const struct copy_piece *piece, uint64_t rows)
+void copy_piece_done(struct cdc_copier *copier, const struct copy_piece *piece,
+                     const struct cdc_snap *look, uint64_t rows)
 {
     struct copy_table *tab = piece->tab;
     if (copy_piece_void(piece))
         return;
+    if (strcmp(look->end, tab->st.end) > 0)
+        memcpy(tab->st.end, look->end, sizeof tab->st.end);
     tab->busy--;
     tab->again = tab->guarded = 0;
     tab->why[0] = 0;

@@ -201,7 +201,7 @@ static bool settle(struct copy_worker *worker, struct copy_piece *piece, int rc,
     copy_lock(copier);
     bool cut = atomic_load(&copier->round.cut);
     if (rc == CDC_END && !cut)
-        copy_piece_done(copier, piece, rows);
+        copy_piece_done(copier, piece, worker->snap, rows);
     else if (copy_piece_void(piece))
         ;
     else if (rc < 0 && !mends && !cut)

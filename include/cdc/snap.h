@@ -73,6 +73,8 @@ struct cdc_snap {
      * more (MySQL without a lock); rows are then marked CDC_OVERLAP, as those of a look NOW are.
      */
     char place[CDC_PLACE_LEN + 1];
+    /* Of any look: every transaction that it contains has a smaller place than this. */
+    char end[CDC_PLACE_LEN + 1];
     const atomic_bool *stop; /* set by the engine behind open: every wait of take, table, plan and
                                 begin ends soon once it is true, with any failure */
 };

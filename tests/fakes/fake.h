@@ -56,6 +56,8 @@ struct fake_store {
         char op;
         char table[16];
         int64_t key, value; /* columns 0 and 1, where they are numbers */
+        bool unsent;        /* the value was not sent: it is that of the row `from` */
+        int64_t from;       /* its key before */
     } * rows;
     size_t n, cap;
     int epoch, commits, recovers;

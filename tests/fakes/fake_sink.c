@@ -105,6 +105,8 @@ static int fake_write(struct cdc_sink *base, struct cdc_batch *batch, struct cdc
         const struct cdc_value *values = chg->after ? chg->after : chg->before;
         row->key = values ? values[0].i : -1;
         row->value = values && values[1].kind == CDC_INT ? values[1].i : 0;
+        row->unsent = chg->flags & CDC_KEY_MOVED && chg->after[1].kind == CDC_UNCHANGED;
+        row->from = row->unsent ? chg->before[0].i : -1;
         snprintf(row->table, sizeof row->table, "%s", chg->table->name);
     }
     return CDC_OK;

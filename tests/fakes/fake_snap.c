@@ -46,6 +46,30 @@ static void wait_for_row(struct fake_snap_world *world, int table, int key)
             world->txs[i].visible_at = world->calls;
 }
 
+static void change(struct fake_snap_world *world, struct fake_tx *tx,
+                   const struct fake_change *change)
+{
+    int *row = &world->now[change->table][change->key];
+    wait_for_row(world, change->table, change->key);
+    tx->changes[tx->n] = *change;
+    tx->changes[tx->n++].before = *row;
+    *row = change->value;
+}
+
+/* A row gets the key of none; which is told in one update, and then as a deletion. */
+static bool move_one(struct fake_snap_world *world, struct fake_tx *tx)
+{
+    int t = rand_r(&world->seed) % FAKE_TABLES, from = rand_r(&world->seed) % FAKE_KEYS;
+    int to = rand_r(&world->seed) % FAKE_KEYS, value = world->now[t][from];
+    while (world->now[t][to] && to < FAKE_KEYS - 1)
+        to++;
+    if (!value || world->now[t][to] || touches(tx, t, from) || touches(tx, t, to))
+        return false;
+    change(world, tx, &(struct fake_change){t, to, value, 0, true, from});
+    change(world, tx, &(struct fake_change){.table = t, .key = from});
+    return true;
+}
+
 static void commit_one(struct fake_snap_world *world)
 {
     struct fake_tx *tx = &world->txs[world->n_txs];
@@ -53,18 +77,15 @@ static void commit_one(struct fake_snap_world *world)
     tx->n = 0;
     for (int i = 0; i < n; i++) {
         int table = rand_r(&world->seed) % FAKE_TABLES, key = rand_r(&world->seed) % FAKE_KEYS;
-        int *row = &world->now[table][key];
-        int value = *row && rand_r(&world->seed) % 3 == 0 ? 0 : world->n_txs + 1;
-        if (touches(tx, table, key))
-            continue;
-        wait_for_row(world, table, key);
-        tx->changes[tx->n++] =
-            (struct fake_change){.table = table, .key = key, .value = value, .before = *row};
-        *row = value;
+        bool there = world->now[table][key];
+        int value = there && rand_r(&world->seed) % 3 == 0 ? 0 : world->n_txs + 1;
+        if (!touches(tx, table, key))
+            change(world, tx, &(struct fake_change){.table = table, .key = key, .value = value});
     }
-    tx->gap = world->gap_one_in > 0 && world->gaps < world->gaps_max &&
-              rand_r(&world->seed) % world->gap_one_in == 0;
-    world->gaps += tx->gap;
+    bool gap = world->gap_one_in > 0 && world->gaps < world->gaps_max &&
+               rand_r(&world->seed) % world->gap_one_in == 0;
+    tx->gap = gap && !world->torn;
+    world->gaps += gap && (tx->gap || move_one(world, tx));
     tx->visible_at = world->calls + (world->slow ? rand_r(&world->seed) % (world->slow + 1) : 0);
     world->n_txs++;
 }
@@ -184,6 +205,20 @@ static int src_open(const struct cdc_config *cfg, const struct cdc_map *checkpoi
     return CDC_OK;
 }
 
+/* The row moved here, and the source does not send its value. */
+static int tear(struct cdc_batch *batch, struct cdc_change *chg, struct cdc_value *row, int from)
+{
+    struct cdc_value *before = cdc_batch_values(batch, 2);
+    if (!before)
+        return CDC_FAIL;
+    before[0] = (struct cdc_value){.kind = CDC_INT, .i = from};
+    before[1].kind = row[1].kind = CDC_UNCHANGED;
+    chg->op = CDC_OP_UPDATE;
+    chg->flags |= CDC_KEY_MOVED;
+    chg->before = before;
+    return CDC_OK;
+}
+
 /* Ordinal 0: the log says that it does not have it. */
 static int add_change(struct fake_source *src, struct cdc_batch *batch, const struct cdc_tx *tx,
                       const struct fake_change *change, uint64_t ordinal)
@@ -204,16 +239,7 @@ static int add_change(struct fake_source *src, struct cdc_batch *batch, const st
     chg->op = !change->value ? CDC_OP_DELETE : change->before ? CDC_OP_UPDATE : CDC_OP_CREATE;
     chg->ordinal = ordinal;
     *(change->value ? &chg->after : &chg->before) = row;
-    return CDC_OK;
-}
-
-/* The row moved here, and the source does not send its value. */
-static void tear(struct cdc_change *chg)
-{
-    if (chg->op != CDC_OP_UPDATE)
-        return;
-    chg->flags |= CDC_KEY_MOVED;
-    ((struct cdc_value *)(uintptr_t)chg->after)[1].kind = CDC_UNCHANGED;
+    return change->moved ? tear(batch, chg, row, change->from) : CDC_OK;
 }
 
 static int stream(struct fake_source *src, struct cdc_batch *batch, struct cdc_error *err)
@@ -227,12 +253,9 @@ static int stream(struct fake_source *src, struct cdc_batch *batch, struct cdc_e
     tx->commit_us = 1700000000000000 + src->at;
     place_of(src->at, tx->place);
     for (int i = 0; i < from->n; i++) {
-        bool gap = from->gap && !src->world->torn;
-        int rc = add_change(src, batch, tx, &from->changes[i], gap ? 0 : (uint64_t)i + 1);
+        int rc = add_change(src, batch, tx, &from->changes[i], from->gap ? 0 : (uint64_t)i + 1);
         if (rc < 0)
             return cdc_fail_oom(err);
-        if (from->gap && batch->n > 0 && src->world->torn)
-            tear(&batch->changes[batch->n - 1]);
     }
     char position[16];
     snprintf(position, sizeof position, "%d", ++src->at);
@@ -393,6 +416,8 @@ static void look(struct fake_snap *snap, const struct fake_snap_world *world, in
     if (all)
         place_of(n - 1 + 1, snap->base.place); /* contained: places 1 to n */
     snap->base.place[all ? CDC_PLACE_LEN : 0] = 0;
+    place_of(n, snap->base.end);
+    snap->base.end[CDC_PLACE_LEN] = 0;
 }
 
 static int take(struct fake_snap *snap, enum cdc_look what)

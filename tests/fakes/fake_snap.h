@@ -48,6 +48,8 @@ struct fake_snap_fault {
 struct fake_change {
     int table, key, value; /* value 0: deleted */
     int before;
+    bool moved;
+    int from; /* ... from this key, without its value in the log */
 };
 
 struct fake_snap_world {
@@ -62,12 +64,12 @@ struct fake_snap_world {
     bool missing[FAKE_TABLES]; /* not listed, no such table */
     int64_t read_us;           /* each read takes so long */
     int gap_one_in, gaps_max;  /* 0: none */
-    bool torn;                 /* ... but updates of another key, without the value */
+    bool torn;                 /* ... but rows move to another key, and no value is sent */
     int gaps;                  /* transactions that were such */
 
     int now[FAKE_TABLES][FAKE_KEYS]; /* as committed */
     struct fake_tx {
-        struct fake_change changes[4];
+        struct fake_change changes[6];
         int n;
         int visible_at; /* at this call */
         bool gap;       /* its rows are not in the log */

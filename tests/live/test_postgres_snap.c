@@ -344,6 +344,8 @@ static size_t check_look(struct copy *copy, const struct stream *all)
         if (sees != have[row->id])
             fail_msg("transaction %s: the look %s its row, and says otherwise", id,
                      have[row->id] ? "has" : "lacks");
+        if (sees)
+            assert_true(memcmp(tx.place, copy->snap->end, CDC_PLACE_LEN) < 0);
         outside += !sees;
     }
     free(have);

@@ -32,6 +32,22 @@ struct replica {
     int reads, sweeps;
 };
 
+/* What a reader has of the row; 0: none. */
+static inline int64_t live(const struct replica *rep, int table, int64_t key)
+{
+    const struct cell *cell = &rep->cells[table][key];
+    return strcmp(cell->seq, rep->swept[table]) < 0 ? 0 : cell->value;
+}
+
+/* A value that was not sent: of the row that is there already, else of the one before. */
+static inline int64_t value_of(const struct replica *rep, const struct fake_row *row, int table)
+{
+    if (!row->unsent)
+        return row->op == 'd' ? 0 : row->value;
+    int64_t there = live(rep, table, row->key);
+    return there ? there : live(rep, table, row->from);
+}
+
 static inline void replicate(const struct fake_store *store, struct replica *ret)
 {
     memset(ret, 0, sizeof *ret);
@@ -46,9 +62,10 @@ static inline void replicate(const struct fake_store *store, struct replica *ret
             continue;
         }
         struct cell *cell = &ret->cells[t][row->key];
+        int64_t value = value_of(ret, row, t);
         if (strcmp(row->seq, cell->seq) >= 0) {
             strcpy(cell->seq, row->seq);
-            cell->value = row->op == 'd' ? 0 : row->value;
+            cell->value = value;
         }
     }
     for (int t = 0; t < FAKE_TABLES; t++)

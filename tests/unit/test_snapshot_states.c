@@ -152,6 +152,7 @@ static void test_members(void **state)
     st.asked = st.only = true;
     st.why = strdup("no right \"x\"");
     memset(st.began, 'a', CDC_PLACE_LEN);
+    memset(st.end, 'e', CDC_PLACE_LEN);
     assert_int_equal(cdc_copy_take(&st, 0, "1"), CDC_OK);
     cdc_copy_settle(&st, NULL, "1", true);
     assert_int_equal(cdc_copy_json(&st, true, &json), CDC_OK);
@@ -161,6 +162,7 @@ static void test_members(void **state)
     assert_true(back.rows == st.rows && back.asked && back.only);
     assert_string_equal(back.why, st.why);
     assert_string_equal(back.began, st.began);
+    assert_string_equal(back.end, st.end);
     cdc_buf_reset(&json);
     assert_int_equal(cdc_copy_json(&st, false, &json), CDC_OK); /* ranges of one look alone */
     assert_int_equal(cdc_copy_parse("k", cdc_buf_slice(&json), &back, NULL), CDC_OK);

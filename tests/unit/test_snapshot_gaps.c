@@ -49,8 +49,8 @@ static void test_log_gap(void **state)
         rig_init(&rig, seed, yamls[torn ? 1 + seed % 2 : seed % 3]);
         rig.world.torn = torn;
         unsigned random = seed * 6151;
-        rig.world.gap_one_in = 1 + rand_r(&random) % 100;
-        rig.world.gaps_max = 1 + rand_r(&random) % 4;
+        rig.world.gap_one_in = 1 + rand_r(&random) % (torn ? 20 : 100);
+        rig.world.gaps_max = 1 + rand_r(&random) % (torn ? 60 : 4);
         rig.world.slow = rand_r(&random) % 40;
         rig.world.standby = rand_r(&random) % 8 == 0;
         rig.world.resumable[1] = rand_r(&random) % 2;

@@ -45,8 +45,7 @@ static void put_escape(struct cdc_buf *buf, uint8_t c)
         cdc_buf_printf(buf, "\\u%04x", c);
 }
 
-/* false: no UTF-8, which the server never writes. */
-static bool put_string(struct cdc_buf *buf, struct cdc_slice text)
+bool mys_json_put_string(struct cdc_buf *buf, struct cdc_slice text)
 {
     size_t from = 0;
     if (!mys_utf8_valid(text))
@@ -204,7 +203,7 @@ static void put_text(struct cdc_reader *rd, struct cdc_buf *buf)
 {
     struct cdc_slice text = cdc_read_bytes(rd, read_length(rd));
     if (!rd->failed)
-        rd->failed = !put_string(buf, text);
+        rd->failed = !mys_json_put_string(buf, text);
 }
 
 static void put_scalar(uint8_t type, struct cdc_reader *rd, struct cdc_buf *buf)
@@ -240,90 +239,93 @@ static bool is_inline(uint8_t type, bool large)
            (large && (type == J_INT32 || type == J_UINT32));
 }
 
-struct container {
-    struct cdc_slice bytes; /* from its count on */
-    uint32_t n;
-    uint8_t width; /* of offsets */
-    bool object;
-    size_t entries; /* where they begin */
-};
-
-static bool open_container(uint8_t type, struct cdc_slice bytes, struct container *ret)
+struct mys_json mys_json_of(struct cdc_slice doc)
 {
-    struct cdc_reader rd = cdc_reader_of(bytes.p, bytes.len);
-    ret->object = type == J_OBJECT || type == J_LARGE_OBJECT;
-    ret->width = type == J_LARGE_OBJECT || type == J_LARGE_ARRAY ? 4 : 2;
+    static const uint8_t null[] = {0};
+    if (doc.len == 0)
+        return (struct mys_json){.type = J_LITERAL, .bytes = cdc_slice_of(null, 1)};
+    return (struct mys_json){.type = doc.p[0], .bytes = cdc_slice_of(doc.p + 1, doc.len - 1)};
+}
+
+bool mys_json_open(const struct mys_json *val, struct mys_json_box *ret)
+{
+    struct cdc_reader rd = cdc_reader_of(val->bytes.p, val->bytes.len);
+    ret->object = val->type == J_OBJECT || val->type == J_LARGE_OBJECT;
+    ret->width = val->type == J_LARGE_OBJECT || val->type == J_LARGE_ARRAY ? 4 : 2;
     uint64_t n = mys_read_le(&rd, ret->width), size = mys_read_le(&rd, ret->width);
     uint64_t keys = ret->object ? n * (ret->width + 2u) : 0;
-    if (rd.failed || size > bytes.len || size < 2u * ret->width ||
+    if (val->type > J_LARGE_ARRAY || rd.failed || size > val->bytes.len || size < 2u * ret->width ||
         keys + n * (1u + ret->width) > size - 2u * ret->width)
         return false;
     ret->n = (uint32_t)n;
-    ret->bytes = cdc_slice_of(bytes.p, size);
+    ret->bytes = cdc_slice_of(val->bytes.p, size);
     ret->entries = 2u * ret->width + keys;
     return true;
 }
 
-static int put_value(uint8_t type, struct cdc_slice bytes, unsigned depth, struct cdc_buf *buf);
-
-static bool put_key(const struct container *box, uint32_t i, struct cdc_buf *buf)
+bool mys_json_key(const struct mys_json_box *box, uint32_t i, struct cdc_slice *ret)
 {
     struct cdc_reader rd = cdc_reader_of(box->bytes.p, box->bytes.len);
     cdc_read_raw(&rd, 2u * box->width + (size_t)i * (box->width + 2u));
     size_t at = mys_read_le(&rd, box->width), len = mys_read_le(&rd, 2);
     if (rd.failed || at > box->bytes.len || len > box->bytes.len - at)
         return false;
-    bool sound = put_string(buf, cdc_slice_of(box->bytes.p + at, len));
+    *ret = cdc_slice_of(box->bytes.p + at, len);
+    return true;
+}
+
+bool mys_json_entry(const struct mys_json_box *box, uint32_t i, struct mys_json *ret)
+{
+    struct cdc_reader rd = cdc_reader_of(box->bytes.p, box->bytes.len);
+    cdc_read_raw(&rd, box->entries + (size_t)i * (1u + box->width));
+    ret->type = cdc_read_u8(&rd);
+    size_t at = rd.off;
+    if (!is_inline(ret->type, box->width == 4))
+        at = mys_read_le(&rd, box->width);
+    if (rd.failed || at >= box->bytes.len)
+        return false;
+    ret->bytes = cdc_slice_of(box->bytes.p + at, box->bytes.len - at);
+    return true;
+}
+
+static bool put_key(const struct mys_json_box *box, uint32_t i, struct cdc_buf *buf)
+{
+    struct cdc_slice key;
+    bool sound = mys_json_key(box, i, &key) && mys_json_put_string(buf, key);
     cdc_buf_str(buf, ": ");
     return sound;
 }
 
-static int put_entry(const struct container *box, uint32_t i, unsigned depth, struct cdc_buf *buf)
-{
-    struct cdc_reader rd = cdc_reader_of(box->bytes.p, box->bytes.len);
-    cdc_read_raw(&rd, box->entries + (size_t)i * (1u + box->width));
-    uint8_t type = cdc_read_u8(&rd);
-    if (is_inline(type, box->width == 4)) {
-        put_scalar(type, &rd, buf);
-        return rd.failed ? CDC_FAIL : CDC_OK;
-    }
-    size_t at = mys_read_le(&rd, box->width);
-    if (rd.failed || at >= box->bytes.len)
-        return CDC_FAIL;
-    return put_value(type, cdc_slice_of(box->bytes.p + at, box->bytes.len - at), depth, buf);
-}
-
 /* NOLINTNEXTLINE(misc-no-recursion): bounded by MYS_JSON_DEPTH */
-static int put_container(const struct container *box, unsigned depth, struct cdc_buf *buf)
+static int put_box(const struct mys_json_box *box, unsigned depth, struct cdc_buf *buf)
 {
+    struct mys_json val;
     if (depth > MYS_JSON_DEPTH)
         return CDC_FAIL;
     cdc_buf_byte(buf, box->object ? '{' : '[');
     for (uint32_t i = 0; i < box->n && !buf->failed; i++) {
         if (i)
             cdc_buf_str(buf, ", ");
-        if ((box->object && !put_key(box, i, buf)) || put_entry(box, i, depth, buf) < 0)
+        if ((box->object && !put_key(box, i, buf)) || !mys_json_entry(box, i, &val) ||
+            mys_json_put(&val, depth, buf) < 0)
             return CDC_FAIL;
     }
     cdc_buf_byte(buf, box->object ? '}' : ']');
     return CDC_OK;
 }
 
-static int put_value(uint8_t type, struct cdc_slice bytes, unsigned depth, struct cdc_buf *buf)
+int mys_json_put(const struct mys_json *val, unsigned depth, struct cdc_buf *buf)
 {
-    struct container box;
-    if (type <= J_LARGE_ARRAY)
-        return open_container(type, bytes, &box) ? put_container(&box, depth + 1, buf) : CDC_FAIL;
-    struct cdc_reader rd = cdc_reader_of(bytes.p, bytes.len);
-    put_scalar(type, &rd, buf);
+    struct mys_json_box box;
+    if (val->type <= J_LARGE_ARRAY)
+        return mys_json_open(val, &box) ? put_box(&box, depth + 1, buf) : CDC_FAIL;
+    struct cdc_reader rd = cdc_reader_of(val->bytes.p, val->bytes.len);
+    put_scalar(val->type, &rd, buf);
     return rd.failed ? CDC_FAIL : CDC_OK;
 }
 
 int mys_json_print(struct cdc_slice doc, struct cdc_buf *buf)
 {
-    if (doc.len == 0) {
-        cdc_buf_str(buf, "null");
-        return CDC_OK;
-    }
-    return put_value(doc.p[0], cdc_slice_of(doc.p + 1, doc.len - 1), 0, buf);
+    struct mys_json val = mys_json_of(doc);
+    return mys_json_put(&val, 0, buf);
 }

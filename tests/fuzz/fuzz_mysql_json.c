@@ -1,6 +1,8 @@
 /*
- * fuzz_mysql_json.c - MySQL's binary JSON: what is printed is JSON to somebody else's parser. Also
- * decimals: text and number agree. Corpus: tests/data/mysql_json/.
+ * fuzz_mysql_json.c - MySQL's binary JSON: what is printed is JSON to somebody else's parser. The
+ * same input once more as a document (its length is the first two bytes) and differences to it:
+ * what becomes of them is JSON, and without differences it is the document. Also decimals: text and
+ * number agree. Corpus: tests/data/mysql_json/.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -8,6 +10,7 @@
 
 #include "../../connectors/mysql/decimal.h"
 #include "../../connectors/mysql/json.h"
+#include "../../connectors/mysql/json_diff.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,17 +20,38 @@ static void must(bool ok)
         abort();
 }
 
+static void must_parse(const struct cdc_buf *buf)
+{
+    json_error_t why;
+    json_t *json = json_loadb((const char *)buf->p, buf->len,
+                              JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
+    must(json != NULL || strstr(why.text, "NUL byte in object key")); /* it cannot have them */
+    json_decref(json);
+}
+
 static void fuzz_json(struct cdc_slice doc)
 {
     struct cdc_buf buf = CDC_BUF((size_t)1 << 18);
-    json_error_t why;
-    if (mys_json_print(doc, &buf) == CDC_OK && !buf.failed) {
-        json_t *json = json_loadb((const char *)buf.p, buf.len,
-                                  JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
-        must(json != NULL || strstr(why.text, "NUL byte in object key")); /* it cannot have them */
-        json_decref(json);
-    }
+    if (mys_json_print(doc, &buf) == CDC_OK && !buf.failed)
+        must_parse(&buf);
     cdc_buf_done(&buf);
+}
+
+static void fuzz_diff(struct cdc_slice bytes)
+{
+    struct cdc_buf buf = CDC_BUF((size_t)1 << 18), plain = CDC_BUF((size_t)1 << 18);
+    size_t n = bytes.len < 2 ? 0 : bytes.p[0] | (size_t)bytes.p[1] << 8;
+    if (bytes.len < 2 || n > bytes.len - 2)
+        return;
+    struct cdc_slice doc = cdc_slice_of(bytes.p + 2, n);
+    struct cdc_slice diffs = cdc_slice_of(bytes.p + 2 + n, bytes.len - 2 - n);
+    if (mys_json_diff(doc, diffs, &buf) == CDC_OK && !buf.failed)
+        must_parse(&buf);
+    cdc_buf_reset(&buf);
+    int rc = mys_json_diff(doc, cdc_slice_of(NULL, 0), &buf), same = mys_json_print(doc, &plain);
+    must(rc == same && cdc_slice_eq(cdc_buf_slice(&buf), cdc_buf_slice(&plain)));
+    cdc_buf_done(&buf);
+    cdc_buf_done(&plain);
 }
 
 static void fuzz_decimal(struct cdc_slice bytes)
@@ -66,6 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(copy != NULL);
     memcpy(copy, data, size);
     fuzz_json(cdc_slice_of(copy, size));
+    fuzz_diff(cdc_slice_of(copy, size));
     fuzz_decimal(cdc_slice_of(copy, size));
     free(copy);
     return 0;

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Makes the corpora of tests/fuzz/fuzz_mysql_*.c out of the recorded binlogs: tests/data/mysql_event (events without
 checksums; of types.*.bin the first row of each table), mysql_apply (the same behind a byte that names the family), mysql_json
-(documents) and mysql_gtid (sets, lists, in both forms).
+(documents; and two bytes of length, document, differences) and mysql_gtid (sets, lists, in both forms).
 """
 import pathlib
 import shutil
 
 HERE = pathlib.Path(__file__).parent
-FORMAT, TABLE_MAP, ROWS = 15, 19, (23, 30)
+FORMAT, TABLE_MAP, ROWS, PARTIAL = 15, 19, (23, 30), 39
 UUIDS = ["3e11fa47-71ca-11e1-9e33-c80aa9429562", "0000aaaa-71ca-11e1-9e33-000000000000"]
 TEXTS = ["", UUIDS[0] + ":1", UUIDS[0] + ":1-5:7-9,\n" + UUIDS[1] + ":3", UUIDS[0] + ":1-2:blue:5:7-8:red:1",
          UUIDS[1].upper() + ":9223372036854775806", "0-1-100", "0-1-100,2-7-55,7-9-18446744073709551615"]
@@ -52,6 +52,29 @@ def documents(all_events):
             yield event[31 + 1 + 4 + 4:-4]
 
 
+def differences(all_events):
+    """Of rows of (INT, JSON, INT, JSON): the length of the old document, it, and what differs."""
+    for event in all_events:
+        body = event[19:-4]
+        if event[4] != PARTIAL or body[12] != 255 or body[13] & 2:  # a bit for each of four columns, and a is no NULL
+            continue
+        n = int.from_bytes(body[18:22], "little")
+        doc, at = body[22:22 + n], 22 + n + 4 + (0 if body[13] & 8 else 4 + int.from_bytes(body[26 + n:30 + n], "little"))
+        if body[at:at + 1] == b"\x01" and body[at + 1] & 1 and len(body) < 1000:
+            n = int.from_bytes(body[at + 7:at + 11], "little")
+            yield len(doc).to_bytes(2, "little") + doc + body[at + 11:at + 11 + n]
+
+
+def ends(all_events):
+    """The first and last transactions of a long scene."""
+    total, begin = 0, [i for i, event in enumerate(all_events) if event[4] == 33]
+    for event in all_events[:begin[-6]]:
+        total += len(event)
+        if total < 8000:
+            yield event
+    yield from all_events[begin[-6]:]
+
+
 def wire(sids, tagged):
     out = (1 << 56 | len(sids) << 8 | 1 if tagged else len(sids)).to_bytes(8, "little")
     for uuid, tag, ranges in sids:
@@ -68,18 +91,22 @@ def fresh(name):
 
 
 def main():
-    to, applied, docs = fresh("mysql_event"), fresh("mysql_apply"), []
+    to, applied, docs, diffs = fresh("mysql_event"), fresh("mysql_apply"), [], []
     for path in sorted(HERE.glob("*.bin")):
         all_events = list(events(path.read_bytes()))
-        chosen = first_rows(all_events) if path.name.startswith("types") else all_events
+        chosen = {"types": first_rows, "json": ends}.get(path.name.split(".")[0], list)(all_events)
         out = b"".join(bare(event) for event in chosen)
         (to / path.name).write_bytes(out)
         (applied / path.name).write_bytes(bytes([2 + (".mariadb." in path.name)]) + out)
         if path.name == "types.mysql.bin":
             docs = list(documents(all_events))
+        elif path.name == "json.mysql.bin":
+            diffs = list(differences(all_events))
     to = fresh("mysql_json")
     for i, doc in enumerate(docs):
         (to / f"{i}.bin").write_bytes(doc)
+    for i, diff in enumerate(diffs):
+        (to / f"diff{i}.bin").write_bytes(diff)
     to = fresh("mysql_gtid")
     sets = [wire([], False), wire([(UUIDS[0], "", [(1, 6), (7, 9)])], False),
             wire([(UUIDS[1], "", [(3, 4)]), (UUIDS[0], "", []), (UUIDS[0], "blue", [(1, 2)])], True)]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # record.sh [SCENE...]: makes the binlogs of this folder (<scene>.<server>.bin) on a MariaDB and a MySQL of its own: a file
 # of the binlog each, from the format description on. types.tsv is a scene, and so is each .sql file; what stands behind
-# "-- mysql:" or "-- mariadb:" in one is for that server alone.
+# "-- mysql:" or "-- mariadb:" in one is for that server alone; a scene with "-- only: mysql" is recorded on that one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=tests/servers/mysql.sh
@@ -21,6 +21,7 @@ scene_sql() {
 
 record() { # SERVER SCENE
     local file
+    if [ -f "$2.sql" ] && grep -q '^-- only:' "$2.sql" && ! grep -q "^-- only: $1" "$2.sql"; then return; fi
     my_sql "$base/$1" -e "DROP DATABASE IF EXISTS g; CREATE DATABASE g CHARACTER SET utf8mb4; FLUSH BINARY LOGS"
     file=$(my_sql "$base/$1" -N -e 'SHOW BINARY LOGS' | tail -1 | cut -f1)
     { echo "SET time_zone='+00:00', sql_mode='', timestamp=1700000000.123456;" && scene_sql "$1" "$2"; } |

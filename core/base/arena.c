@@ -3,7 +3,9 @@
  *
  * Chunks start at 4 KiB and double up to 256 KiB, so that a small table costs little and a batch
  * few calls. A request above a quarter of the chunk size gets a chunk of its own, put behind the
- * current one so that the current one's room is not lost. Reset keeps the newest ordinary chunk.
+ * current one so that the current one's room is not lost. Reset keeps the newest ordinary chunk,
+ * and more of them where that was asked for: what goes back to the system comes back page by page,
+ * each cleared, which costs a batch more than filling it.
  */
 #include "cdc/buf.h"
 
@@ -28,9 +30,12 @@ struct adopted {
 
 struct cdc_arena {
     struct chunk *chunks; /* the first is the current one */
+    struct chunk *spare;  /* of before the last reset */
+    size_t keep;          /* bytes of chunks that a reset keeps, beside the first */
     size_t used;          /* of the current one */
     size_t chunk_size;    /* of the next ordinary one */
     size_t total, max;
+    size_t given; /* since the last reset: bytes asked for, adopted ones included */
     struct adopted *adopted;
 };
 
@@ -56,32 +61,52 @@ static void free_adopted(struct cdc_arena *arena)
     arena->adopted = NULL;
 }
 
+static void append(struct chunk **list, struct chunk *more)
+{
+    while (*list)
+        list = &(*list)->next;
+    *list = more;
+}
+
 void cdc_arena_reset(struct cdc_arena *arena)
 {
     free_adopted(arena);
-    struct chunk *keep = NULL;
+    struct chunk *first = NULL, **end = &arena->spare;
+    size_t kept = 0;
+    append(&arena->chunks, arena->spare); /* the older ones behind */
     for (struct chunk *c = arena->chunks, *next; c; c = next) {
         next = c->next;
-        if (!keep && c->size <= CHUNK_MAX) {
-            keep = c;
-            continue;
+        c->next = NULL;
+        bool ordinary = c->size <= CHUNK_MAX;
+        if (ordinary && !first) {
+            first = c;
+        } else if (ordinary && kept + c->size <= arena->keep) {
+            kept += c->size;
+            *end = c;
+            end = &c->next;
+        } else {
+            arena->total -= c->size + sizeof *c;
+            free(c);
         }
-        arena->total -= c->size + sizeof *c;
-        free(c);
     }
-    if (keep)
-        keep->next = NULL;
-    arena->chunks = keep;
-    arena->used = 0;
+    *end = NULL;
+    arena->chunks = first;
+    arena->used = arena->given = 0;
 }
 
 void cdc_arena_free(struct cdc_arena *arena)
 {
     if (!arena)
         return;
+    arena->keep = 0;
     cdc_arena_reset(arena);
     free(arena->chunks);
     free(arena);
+}
+
+void cdc_arena_keep(struct cdc_arena *arena, size_t bytes)
+{
+    arena->keep = bytes;
 }
 
 static struct chunk *new_chunk(struct cdc_arena *arena, size_t size)
@@ -97,6 +122,24 @@ static struct chunk *new_chunk(struct cdc_arena *arena, size_t size)
     return c;
 }
 
+/* NULL: there is none, or the next one is too small. */
+static struct chunk *take_spare(struct cdc_arena *arena, size_t n)
+{
+    struct chunk *c = arena->spare;
+    if (!c || c->size < n)
+        return NULL;
+    arena->spare = c->next;
+    return c;
+}
+
+static struct chunk *grow(struct cdc_arena *arena, size_t n)
+{
+    struct chunk *c = new_chunk(arena, arena->chunk_size > n ? arena->chunk_size : n);
+    if (c && arena->chunk_size < CHUNK_MAX)
+        arena->chunk_size *= 2;
+    return c;
+}
+
 void *cdc_arena_alloc(struct cdc_arena *arena, size_t n)
 {
     if (n > SIZE_MAX - 64)
@@ -106,6 +149,7 @@ void *cdc_arena_alloc(struct cdc_arena *arena, size_t n)
     if (c && n <= c->size - arena->used) {
         void *p = c->data + arena->used;
         arena->used += n;
+        arena->given += n;
         return p;
     }
     if (c && n > CHUNK_MAX / 4) { /* big: its own chunk, second in the list */
@@ -114,17 +158,18 @@ void *cdc_arena_alloc(struct cdc_arena *arena, size_t n)
             return NULL;
         big->next = c->next;
         c->next = big;
+        arena->given += n;
         return big->data;
     }
-    size_t size = arena->chunk_size > n ? arena->chunk_size : n;
-    struct chunk *fresh = new_chunk(arena, size);
+    struct chunk *fresh = take_spare(arena, n);
+    if (!fresh)
+        fresh = grow(arena, n);
     if (!fresh)
         return NULL;
-    if (arena->chunk_size < CHUNK_MAX)
-        arena->chunk_size *= 2;
     fresh->next = c;
     arena->chunks = fresh;
     arena->used = n;
+    arena->given += n;
     return fresh->data;
 }
 
@@ -176,10 +221,16 @@ int cdc_arena_adopt(struct cdc_arena *arena, void *p, size_t n)
     *a = (struct adopted){.next = arena->adopted, .p = p, .n = n};
     arena->adopted = a;
     arena->total += n;
+    arena->given += n;
     return CDC_OK;
 }
 
 size_t cdc_arena_bytes(const struct cdc_arena *arena)
 {
     return arena->total;
+}
+
+size_t cdc_arena_given(const struct cdc_arena *arena)
+{
+    return arena->given;
 }

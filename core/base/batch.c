@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define KEEP 8 /* released batches kept for reuse */
+#define KEEP 4 /* released batches kept for reuse */
 
 struct cdc_pool {
     pthread_mutex_t lock;
@@ -72,6 +72,7 @@ static struct cdc_batch *make(struct cdc_pool *pool)
         free(batch);
         return NULL;
     }
+    cdc_arena_keep(batch->arena, pool->target);
     return batch;
 }
 
@@ -180,14 +181,20 @@ int cdc_batch_position(struct cdc_batch *batch, struct cdc_slice position, struc
     return cdc_map_put_text(&batch->delta, "position", position) < 0 ? cdc_fail_oom(err) : CDC_OK;
 }
 
+/* What is in it, not what it holds: a reused arena has a chunk, which is half a batch, already. */
+static size_t content(const struct cdc_batch *batch)
+{
+    return cdc_arena_given(batch->arena) + batch->n * sizeof *batch->changes;
+}
+
 bool cdc_batch_full(const struct cdc_batch *batch)
 {
-    return batch_size(batch) >= batch->target;
+    return content(batch) >= batch->target;
 }
 
 bool cdc_batch_half(const struct cdc_batch *batch)
 {
-    return batch_size(batch) >= batch->target / 2;
+    return content(batch) >= batch->target / 2;
 }
 
 struct cdc_batch *cdc_batch_ref(struct cdc_batch *batch)

@@ -109,8 +109,11 @@ struct cdc_arena;
 
 struct cdc_arena *cdc_arena_new(size_t max); /* NULL: no memory */
 void cdc_arena_free(struct cdc_arena *arena);
-/* Everything allocated is gone. Keeps one ordinary chunk, so that a reused arena costs nothing. */
+/* Everything allocated is gone. Keeps one ordinary chunk, so that a reused arena costs nothing ...
+ */
 void cdc_arena_reset(struct cdc_arena *arena);
+/* ... and from now on further ones of so many bytes. */
+void cdc_arena_keep(struct cdc_arena *arena, size_t bytes);
 /* n bytes aligned to 8, not zeroed. NULL: over the maximum, or no memory. */
 void *cdc_arena_alloc(struct cdc_arena *arena, size_t n);
 void *cdc_arena_zalloc(struct cdc_arena *arena, size_t n);
@@ -123,5 +126,7 @@ char *cdc_arena_printf(struct cdc_arena *arena, const char *fmt, ...)
 int cdc_arena_adopt(struct cdc_arena *arena, void *p, size_t n);
 /* Bytes held from the system, adopted ones included: what a budget is charged. */
 size_t cdc_arena_bytes(const struct cdc_arena *arena);
+/* Bytes given out and adopted since the last reset: how much is in it. */
+size_t cdc_arena_given(const struct cdc_arena *arena);
 
 #endif

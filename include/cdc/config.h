@@ -104,6 +104,7 @@ struct cdc_config {
     const struct cdc_capture *capture; /* never NULL in a pipeline */
     int64_t memory;                    /* bytes in flight at most */
     unsigned copy_threads; /* that read a pipeline's first copy, and one that plans; 0: none do */
+    unsigned copy_readers; /* that read any copy, and one that plans */
     bool cuts; /* the sink commits inside transactions: the source gives CDC_CUT_TX positions */
 };
 

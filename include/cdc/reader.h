@@ -69,6 +69,29 @@ static inline uint64_t cdc_read_be64(struct cdc_reader *rd)
     return high << 32 | cdc_read_be32(rd);
 }
 
+static inline uint16_t cdc_read_le16(struct cdc_reader *rd)
+{
+    const uint8_t *p = cdc_read_raw(rd, 2);
+    return p ? (uint16_t)(p[1] << 8 | p[0]) : 0;
+}
+
+static inline uint32_t cdc_read_le32(struct cdc_reader *rd)
+{
+    const uint8_t *p = cdc_read_raw(rd, 4);
+    return p ? (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0] : 0;
+}
+
+static inline uint64_t cdc_read_le64(struct cdc_reader *rd)
+{
+    const uint8_t *p = cdc_read_raw(rd, 8);
+    uint64_t val = 0;
+    if (p)
+        val = (uint64_t)p[7] << 56 | (uint64_t)p[6] << 48 | (uint64_t)p[5] << 40 |
+              (uint64_t)p[4] << 32 | (uint64_t)p[3] << 24 | (uint64_t)p[2] << 16 |
+              (uint64_t)p[1] << 8 | p[0];
+    return val;
+}
+
 /* Text up to a NUL, borrowed, NUL behind it; "" and failed when there is none. */
 static inline const char *cdc_read_cstr(struct cdc_reader *rd)
 {

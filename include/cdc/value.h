@@ -34,7 +34,7 @@ enum cdc_kind {
     CDC_TIMESTAMPTZ, /* i: microseconds since 1970-01-01 00:00 UTC; years 1 to 9999 */
     CDC_UUID,        /* p, len: the 36 characters, lower case */
     CDC_JSON,        /* p, len: JSON text as the source wrote it, UTF-8 */
-    CDC_ARRAY, /* p: len struct cdc_value of the column's element kind (see cdc_value_items) */
+    CDC_ARRAY,       /* p: len struct cdc_value of the column's element kind */
     CDC_KINDS
 };
 

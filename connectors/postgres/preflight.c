@@ -2,7 +2,7 @@
  * preflight.c - `check`: a finding for each thing that must be so; `drop`: the way out.
  * Nothing is changed by `check`. What the role may not do itself is told as SQL.
  */
-#include "postgres.h"
+#include "snap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +66,74 @@ static void check_server(const PGresult *res, struct cdc_report *rep)
     cdc_report(rep, may ? CDC_PASS : CDC_BAD, may ? NULL : cdc_buf_cstr(&mend),
                "role %s %s stream (REPLICATION)", user, may ? "may" : "may not");
     cdc_buf_done(&mend);
+}
+
+/*
+ * What a running pipeline takes of connections, walsenders not counted: one to ask things, the one
+ * that holds the snapshot of the start, and two for each that reads and for the one that plans: a
+ * session under the snapshot, and one in the present.
+ */
+static int connections_wanted(const struct cdc_config *cfg)
+{
+    return 2 + 2 * ((int)cfg->copy_readers + 1);
+}
+
+enum room_col { R_ALL, R_RESERVED, R_TAKEN, R_ROLE, R_ROLE_TAKEN, R_DATABASE, R_DATABASE_TAKEN };
+
+/* Sessions of a pipeline of this name are not counted: it is the one that is checked. */
+static const char room_sql[] =
+    "WITH s AS (SELECT a.usename, a.datname FROM pg_stat_activity a WHERE a.datid IS NOT NULL AND"
+    "  a.usesysid IS NOT NULL AND a.application_name IS DISTINCT FROM"
+    "  current_setting('application_name')"
+    "  AND NOT EXISTS (SELECT FROM pg_stat_replication r WHERE r.pid = a.pid)) "
+    "SELECT current_setting('max_connections')::int,"
+    " CASE WHEN r.rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::int +"
+    "  coalesce(current_setting('reserved_connections', true), '0')::int END,"
+    " (SELECT count(*) FROM s), CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END,"
+    " (SELECT count(*) FROM s WHERE s.usename = r.rolname),"
+    " CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END,"
+    " (SELECT count(*) FROM s WHERE s.datname = d.datname) "
+    "FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname ="
+    " current_database()";
+
+static void report_room(struct cdc_report *rep, int free, int wanted, const char *of,
+                        const char *mend)
+{
+    bool few = free < wanted;
+    cdc_report(rep, few ? CDC_WARN : CDC_PASS, few ? mend : NULL,
+               "%d more connections %s are to be had; a copy of tables takes up to %d%s",
+               free > 0 ? free : 0, of, wanted, few ? " (snapshot.threads)" : "");
+}
+
+/* Copies wait and try again while they get none: nothing is lost, but they do not get on. */
+static int check_room(struct pgs_server *srv, struct cdc_report *rep, struct cdc_error *err)
+{
+    PGS_CLEAR PGresult *res = NULL;
+    int n[R_DATABASE_TAKEN + 1], wanted = connections_wanted(srv->cfg);
+    struct cdc_buf mend = CDC_BUF(1024);
+    if (!pgs_copy_wanted(srv->cfg))
+        return CDC_OK;
+    if (pgs_query(srv, room_sql, NULL, &res, err) < 0)
+        return CDC_FAIL;
+    for (int i = R_ALL; i <= R_DATABASE_TAKEN; i++)
+        n[i] = atoi(PQgetvalue(res, 0, i));
+    report_room(rep, n[R_ALL] - n[R_RESERVED] - n[R_TAKEN], wanted, "to the server",
+                "raise max_connections and restart the server, or lower snapshot.threads");
+    wanted += 2; /* here walsenders count: the stream's, and a look's now and then */
+    cdc_buf_str(&mend, "ALTER ROLE ");
+    pgs_ident_put(&mend, PQuser(srv->sql));
+    cdc_buf_printf(&mend, " CONNECTION LIMIT %d;", n[R_ROLE_TAKEN] + wanted);
+    if (n[R_ROLE] >= 0)
+        report_room(rep, n[R_ROLE] - n[R_ROLE_TAKEN], wanted, "of the role", cdc_buf_cstr(&mend));
+    cdc_buf_reset(&mend);
+    cdc_buf_str(&mend, "ALTER DATABASE ");
+    pgs_ident_put(&mend, srv->database);
+    cdc_buf_printf(&mend, " CONNECTION LIMIT %d;", n[R_DATABASE_TAKEN] + wanted);
+    if (n[R_DATABASE] >= 0)
+        report_room(rep, n[R_DATABASE] - n[R_DATABASE_TAKEN], wanted, "to the database",
+                    cdc_buf_cstr(&mend));
+    cdc_buf_done(&mend);
+    return CDC_OK;
 }
 
 static void check_slot(const struct pgs_server *srv, const struct pgs_slot *slot,
@@ -202,10 +270,12 @@ static int check_all(struct pgs_server *srv, struct cdc_report *rep, struct cdc_
     pubs.slot = slot.exists;
     check_server(res, rep);
     check_limits(res, slot.exists, rep);
+    int rc = check_room(srv, rep, err);
     check_slot(srv, &slot, rep);
     check_publication(&pubs, PGS_PUB_ALL, rep);
     check_publication(&pubs, PGS_PUB_INSERTS, rep);
-    int rc = pgs_check_rules(srv, &tabs, rep, err);
+    if (rc == CDC_OK)
+        rc = pgs_check_rules(srv, &tabs, rep, err);
     if (rc == CDC_OK)
         check_tables(&pubs, rep);
     pgs_tables_done(&tabs);

@@ -316,8 +316,9 @@ static int snap_table(struct cdc_snap *base, const char *schema, const char *nam
         return rc;
     enum pgs_split split = pgs_snap_split(snap, item);
     *ret = (struct cdc_copy_table){.tab = cdc_table_ref(item->tab),
-                                   .rows = item->rows,
-                                   .bytes = item->bytes,
+                                   .rows = item->wanted,
+                                   .bytes = item->wanted < item->rows ? item->wanted * item->width
+                                                                      : item->bytes,
                                    .resumable = split == PGS_SPLIT_KEY,
                                    .divisible = split != PGS_SPLIT_WHOLE};
     return CDC_OK;

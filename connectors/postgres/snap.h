@@ -168,6 +168,8 @@ struct pgs_snap_table {
     struct pgs_key key;
     bool sized;
     uint64_t rows, bytes; /* estimates; bytes with toast */
+    uint64_t wanted;      /* of the rows, those that are to be copied; an estimate */
+    bool walkable;        /* an index alone tells which, in the order of the key */
     uint64_t width;       /* bytes of a row, about */
     uint32_t blocks;      /* of the heap, in all leaves */
     double correlation;   /* of the key's first column with the heap; 0: not known */

@@ -34,9 +34,19 @@ __extension__ typedef unsigned __int128 u128;
 #define YEAR_1      (-719162) /* 0001-01-01 since 1970-01-01 */
 #define YEAR_10000  2932897   /* 10000-01-01 */
 
+static uint32_t be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Big endian; the usual ones are one or two loads. */
 static uint64_t number(struct cdc_slice field)
 {
     uint64_t val = 0;
+    if (field.len == 4)
+        return be32(field.p);
+    if (field.len == 8)
+        return (uint64_t)be32(field.p) << 32 | be32(field.p + 4);
     for (size_t i = 0; i < field.len; i++)
         val = val << 8 | field.p[i];
     return val;
@@ -265,10 +275,11 @@ static bool unscaled(struct cdc_reader *rd, int n, int behind, u128 *ret)
         if (digit > 9999)
             return false;
         if (i == n - 1 && behind > 0 && behind < 4) {
+            unsigned unit = (unsigned)powers[behind];
             places -= (unsigned)behind;
-            if (digit % powers[behind] != 0)
+            if (digit % unit != 0)
                 return false;
-            digit /= (unsigned)powers[behind];
+            digit /= unit;
         }
         if (i > 0 && i % 4 == 0) {
             val = val * powers[16] + low;
@@ -368,9 +379,9 @@ int pgs_copy_row(const struct pgs_copy *copy, uint8_t *bytes, size_t len, struct
     for (; i < n; i++) {
         if (end - p < 4)
             return CDC_FAIL;
-        uint32_t size = (uint32_t)number(cdc_slice_of(p, 4));
+        uint32_t size = be32(p);
         p += 4;
-        ret[i].kind = CDC_NULL;
+        ret[i] = (struct cdc_value){.kind = CDC_NULL};
         if (size == UINT32_MAX)
             continue;
         if (size > (size_t)(end - p))

@@ -12,9 +12,17 @@
  * third, of rows of 250 bytes by a tenth of its time), but a restart reads such a table anew;
  * ranges of keys survive it. So under START a table is cut by key where reading it anew would hurt
  * (1 GiB, or 4 million rows) and its key follows the heap.
+ *
+ * Of a partial copy (the rule's `where`, or a row filter of the publication) sizes are the server's
+ * own estimate of the rows that the condition leaves: that of a plan which is made and not run.
+ * Where an index alone can tell which rows they are, it is walked for them, and a range has as many
+ * as of a whole copy. Else that walk would read the whole table once more: ranges are so much
+ * longer as rows are fewer, but not over eight times, for the wanted ones may lie close together,
+ * and what a range passes over is read too.
  */
 #include "snap.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +33,7 @@
 #define ROWS_LEAST  1000
 #define WIDTH_LEAST 32
 #define LEAVES_MOST 64 /* in one range */
+#define STRETCH     8  /* a range of few wanted rows is so much larger at most */
 
 /* What a question fails with when the table was altered, locked or dropped since it was described:
  * no such table, column, type, operator; a bound that is no value of the key's type any more. */
@@ -139,6 +148,68 @@ static int look_key(struct pgs_snap *snap, struct pgs_snap_table *item, struct c
     return CDC_OK;
 }
 
+/* ---- the condition ---- */
+
+static bool is_partial(const struct pgs_snap_table *item)
+{
+    return item->seen.filter || item->tab->rule->copy_where;
+}
+
+static void put_condition(const struct pgs_snap_table *item, struct cdc_buf *sql)
+{
+    const char *where = item->tab->rule->copy_where;
+    cdc_buf_printf(sql, " WHERE (%s)", item->seen.filter ? item->seen.filter : "true");
+    if (where) /* a comment at its end ends with the line */
+        cdc_buf_printf(sql, " AND (%s\n)", where);
+}
+
+static void put_from(const struct pgs_snap_table *item, struct cdc_buf *sql)
+{
+    cdc_buf_str(sql, item->seen.partitioned ? " FROM " : " FROM ONLY ");
+    pgs_table_put(sql, item->schema, item->name);
+}
+
+/*
+ * The plan of a statement, as JSON. CDC_END: it cannot be had, by a condition that is wrong, say:
+ * that is for the copy itself to tell.
+ */
+static int explain(struct pgs_snap *snap, const struct cdc_buf *statement, PGresult **ret,
+                   struct cdc_error *err)
+{
+    static const char *const none[] = {NULL}; /* by the protocol that takes one statement alone */
+    struct cdc_buf sql = CDC_BUF((size_t)16 << 20);
+    struct cdc_error own = {.message = ""};
+    cdc_buf_str(&sql, "EXPLAIN (FORMAT JSON) ");
+    cdc_buf_put(&sql, statement->p, statement->len);
+    const char *text = statement->failed ? NULL : cdc_buf_cstr(&sql);
+    int rc = text ? ask(snap, text, none, ret, &own) : cdc_fail_oom(&own);
+    cdc_buf_done(&sql);
+    bool stopped = snap->base.stop && atomic_load(snap->base.stop);
+    if (rc == CDC_OK || (text && !stopped && PQstatus(snap->src.srv.sql) == CONNECTION_OK))
+        return rc == CDC_OK ? CDC_OK : CDC_END;
+    return cdc_fail(err, own.action, own.where, "%s", own.message);
+}
+
+static int estimate(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc_error *err)
+{
+    struct cdc_buf sql = CDC_BUF((size_t)1 << 20);
+    PGS_CLEAR PGresult *res = NULL;
+    cdc_buf_str(&sql, "SELECT 1");
+    put_from(item, &sql);
+    put_condition(item, &sql);
+    int rc = explain(snap, &sql, &res, err);
+    cdc_buf_done(&sql);
+    if (rc != CDC_OK)
+        return rc;
+    json_t *plan = json_loads(PQgetvalue(res, 0, 0), 0, NULL);
+    const json_t *top = json_object_get(json_array_get(plan, 0), "Plan");
+    double rows = json_number_value(json_object_get(top, "Plan Rows"));
+    if (rows >= 1 && rows < (double)item->rows)
+        item->wanted = (uint64_t)rows;
+    json_decref(plan);
+    return CDC_OK;
+}
+
 /* ---- sizes ---- */
 
 #define LEAVES                                                                                     \
@@ -179,6 +250,82 @@ static int sample_width(struct pgs_snap *snap, const struct pgs_snap_table *item
     return rc;
 }
 
+/* Walk an index and never sort: in a transaction of its own, because the settings are only for it.
+ */
+static int begin_walk(struct pgs_server *srv, struct cdc_error *err)
+{
+    return pgs_execute(srv,
+                       "BEGIN READ ONLY; SET LOCAL statement_timeout = '10min'; SET LOCAL "
+                       "lock_timeout = '2s'; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan "
+                       "= off; SET LOCAL enable_bitmapscan = off; SET LOCAL "
+                       "max_parallel_workers_per_gather = 0; SET LOCAL jit = off",
+                       err);
+}
+
+static void end_walk(struct pgs_server *srv, int rc, struct cdc_error *err)
+{
+    if (pgs_execute(srv, "ROLLBACK", rc < 0 ? NULL : err) < 0)
+        pgs_sql_close(srv);
+}
+
+static void put_bound_query(const struct pgs_snap_table *item, const struct cdc_range *rest,
+                            uint64_t rows, struct cdc_buf *sql)
+{
+    const struct pgs_key *key = &item->key;
+    for (uint16_t i = 0; i < key->n; i++)
+        cdc_buf_printf(sql, "%sformat('%%s', %s)", i ? ", " : "SELECT ", key->cols[i].expr);
+    put_from(item, sql);
+    if (item->walkable)
+        put_condition(item, sql);
+    else
+        cdc_buf_str(sql, " WHERE true");
+    if (rest->from.p) {
+        cdc_buf_str(sql, " AND ");
+        sql->failed |= pgs_bound_sql(key, rest->from, false, sql) != CDC_OK;
+    }
+    if (rest->to.p) {
+        cdc_buf_str(sql, " AND ");
+        sql->failed |= pgs_bound_sql(key, rest->to, true, sql) != CDC_OK;
+    }
+    for (uint16_t i = 0; i < key->n; i++)
+        cdc_buf_printf(sql, "%s%s USING %s", i ? ", " : " ORDER BY ", key->cols[i].expr,
+                       key->cols[i].lt);
+    cdc_buf_printf(sql, " OFFSET %llu LIMIT 1", (unsigned long long)rows);
+}
+
+/* Is the walk for the wanted rows one along indexes alone? A plan's own texts quote no quotes. */
+static int look_walk(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc_error *err)
+{
+    static const char *const others[] = {
+        "\"Node Type\": \"Seq Scan\"", "\"Node Type\": \"Index Scan\"",
+        "\"Node Type\": \"Bitmap Heap Scan\"", "\"Node Type\": \"Sort\"",
+        "\"Node Type\": \"Incremental Sort\""};
+    struct cdc_buf sql = CDC_BUF((size_t)1 << 20);
+    const struct cdc_range all = {.from = {.p = NULL}};
+    PGS_CLEAR PGresult *res = NULL;
+    item->walkable = true;
+    put_bound_query(item, &all, ROWS_LEAST, &sql);
+    int rc = begin_walk(&snap->src.srv, err);
+    if (rc == CDC_OK) {
+        rc = explain(snap, &sql, &res, err);
+        end_walk(&snap->src.srv, rc, err);
+    }
+    item->walkable = rc == CDC_OK;
+    for (size_t i = 0; item->walkable && i < sizeof others / sizeof others[0]; i++)
+        item->walkable = !strstr(PQgetvalue(res, 0, 0), others[i]);
+    cdc_buf_done(&sql);
+    return rc;
+}
+
+/* So many rows, or bytes, hold as much of what is wanted as `n` of a whole copy. */
+static uint64_t stretched(const struct pgs_snap_table *item, uint64_t n)
+{
+    uint64_t times = item->wanted ? item->rows / item->wanted : 1;
+    if (item->walkable || times < 1)
+        times = 1;
+    return n * (times < STRETCH ? times : STRETCH);
+}
+
 int pgs_snap_size(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc_error *err)
 {
     char oid[16];
@@ -205,8 +352,14 @@ int pgs_snap_size(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc
     if (item->width < WIDTH_LEAST)
         item->width = WIDTH_LEAST;
     item->rows = rows > 0 ? (uint64_t)rows : item->blocks > 0 ? item->bytes / item->width : 0;
-    item->sized = true;
-    return CDC_OK;
+    item->wanted = item->rows;
+    item->walkable = false;
+    if (is_partial(item) && item->rows > 0)
+        rc = estimate(snap, item, err);
+    if (rc == CDC_OK && item->wanted < item->rows && item->key.n > 0)
+        rc = look_walk(snap, item, err);
+    item->sized = rc >= 0;
+    return rc == CDC_END ? CDC_OK : rc;
 }
 
 /* As the option's choices. */
@@ -226,29 +379,6 @@ enum pgs_split pgs_snap_split(const struct pgs_snap *snap, const struct pgs_snap
 
 /* ---- plans ---- */
 
-static void put_bound_query(const struct pgs_snap_table *item, const struct cdc_range *rest,
-                            uint64_t rows, struct cdc_buf *sql)
-{
-    const struct pgs_key *key = &item->key;
-    for (uint16_t i = 0; i < key->n; i++)
-        cdc_buf_printf(sql, "%sformat('%%s', %s)", i ? ", " : "SELECT ", key->cols[i].expr);
-    cdc_buf_str(sql, item->seen.partitioned ? " FROM " : " FROM ONLY ");
-    pgs_table_put(sql, item->schema, item->name);
-    cdc_buf_str(sql, " WHERE true");
-    if (rest->from.p) {
-        cdc_buf_str(sql, " AND ");
-        sql->failed |= pgs_bound_sql(key, rest->from, false, sql) != CDC_OK;
-    }
-    if (rest->to.p) {
-        cdc_buf_str(sql, " AND ");
-        sql->failed |= pgs_bound_sql(key, rest->to, true, sql) != CDC_OK;
-    }
-    for (uint16_t i = 0; i < key->n; i++)
-        cdc_buf_printf(sql, "%s%s USING %s", i ? ", " : " ORDER BY ", key->cols[i].expr,
-                       key->cols[i].lt);
-    cdc_buf_printf(sql, " OFFSET %llu LIMIT 1", (unsigned long long)rows);
-}
-
 static int take_bound(const struct pgs_key *key, const PGresult *res, struct cdc_buf *ret,
                       struct cdc_error *err)
 {
@@ -266,7 +396,6 @@ static int not_ours(const struct cdc_table *tab, struct cdc_error *err)
                     tab->schema, tab->name);
 }
 
-/* In a transaction of its own, because the settings are only for it: walk the index, never sort. */
 static int plan_key(struct pgs_snap *snap, const struct pgs_snap_table *item,
                     const struct cdc_range *rest, size_t max_bytes, struct cdc_buf *ret,
                     struct cdc_error *err)
@@ -275,21 +404,15 @@ static int plan_key(struct pgs_snap *snap, const struct pgs_snap_table *item,
     struct cdc_buf sql = CDC_BUF((size_t)16 << 20);
     PGS_CLEAR PGresult *res = NULL;
     uint64_t rows = max_bytes / item->width;
-    if (pgs_execute(srv,
-                    "BEGIN READ ONLY; SET LOCAL statement_timeout = '10min'; SET LOCAL "
-                    "lock_timeout = '2s'; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = "
-                    "off; SET LOCAL enable_bitmapscan = off; SET LOCAL "
-                    "max_parallel_workers_per_gather = 0; SET LOCAL jit = off",
-                    err) < 0)
+    if (begin_walk(srv, err) < 0)
         return CDC_FAIL;
-    put_bound_query(item, rest, rows < ROWS_LEAST ? ROWS_LEAST : rows, &sql);
+    put_bound_query(item, rest, stretched(item, rows < ROWS_LEAST ? ROWS_LEAST : rows), &sql);
     const char *text = cdc_buf_cstr(&sql);
     int rc = text ? ask(snap, text, NULL, &res, err) : not_ours(item->tab, err);
     cdc_buf_done(&sql);
     if (rc == CDC_OK)
         rc = PQntuples(res) == 0 ? CDC_END : take_bound(&item->key, res, ret, err);
-    if (pgs_execute(srv, "ROLLBACK", rc < 0 ? NULL : err) < 0)
-        pgs_sql_close(srv);
+    end_walk(srv, rc, err);
     return rc;
 }
 
@@ -344,7 +467,8 @@ static int plan_block(struct pgs_snap *snap, const struct pgs_snap_table *item,
         return rc;
     uint64_t of_block = item->blocks > 0 ? item->bytes / item->blocks : 8192;
     uint64_t least = ROWS_LEAST * item->width;
-    uint64_t blocks = (max_bytes > least ? max_bytes : least) / (of_block ? of_block : 1) + 1;
+    uint64_t bytes = stretched(item, max_bytes > least ? max_bytes : least);
+    uint64_t blocks = bytes / (of_block ? of_block : 1) + 1;
     if (!walk(leaves, blocks < UINT32_MAX ? (uint32_t)blocks : UINT32_MAX, &at) ||
         (rest->to.p && (at.leaf > to.leaf || (at.leaf == to.leaf && at.block >= to.block))))
         return CDC_END;

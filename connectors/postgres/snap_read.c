@@ -423,7 +423,7 @@ static int add_row(struct pgs_snap *snap, struct cdc_batch *batch, struct pgs_da
         return CDC_OK;
     const struct cdc_tx *tx = tx_of(snap, batch);
     uint8_t *bytes = pgs_keep_bytes(batch, data);
-    struct cdc_value *after = cdc_batch_values(batch, snap->tab->n);
+    struct cdc_value *after = cdc_arena_alloc(batch->arena, snap->tab->n * sizeof *after);
     struct pgs_memory mem = {.arena = batch->arena, .left = snap->src.srv.max_row};
     uint16_t col;
     if (!tx || !bytes || !after)

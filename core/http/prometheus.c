@@ -208,6 +208,27 @@ static void put_tables(const struct cdc_face_view *view, struct cdc_buf *buf)
     }
 }
 
+/* A series only where it is known. */
+static void put_copy_progress(const struct cdc_face_view *view, struct cdc_buf *buf)
+{
+    head(buf, "copy_part", "gauge", "How much of the table is copied, 0 to 1, by the estimate.");
+    for (size_t i = 0; i < view->n_copies; i++) {
+        const struct cdc_face_copy *copy = &view->copies[i];
+        if (copy->part < 0)
+            continue;
+        begin(view, buf, "copy_part", (const char *const[]){"table", copy->table, NULL});
+        cdc_buf_printf(buf, "%.4g\n", copy->part);
+    }
+    head(buf, "copy_seconds_left", "gauge", "Until the copy of the table ends, by the estimate.");
+    for (size_t i = 0; i < view->n_copies; i++) {
+        const struct cdc_face_copy *copy = &view->copies[i];
+        if (copy->left_s < 0)
+            continue;
+        begin(view, buf, "copy_seconds_left", (const char *const[]){"table", copy->table, NULL});
+        cdc_buf_printf(buf, "%.9g\n", copy->left_s);
+    }
+}
+
 static void put_copies(const struct cdc_face_view *view, struct cdc_buf *buf)
 {
     head(buf, "copy_state", "gauge", "State of the copy of the table's rows; always 1.");
@@ -231,6 +252,7 @@ static void put_copies(const struct cdc_face_view *view, struct cdc_buf *buf)
         begin(view, buf, "copy_rows_estimate", (const char *const[]){"table", copy->table, NULL});
         put_count(buf, copy->all_rows);
     }
+    put_copy_progress(view, buf);
 }
 
 void cdc_face_prometheus(const struct cdc_face_view *view, struct cdc_buf *buf)

@@ -184,13 +184,23 @@ static void take_states(struct cdc_metrics *met, const struct cdc_map *map)
     }
 }
 
-/* The map's position, without the quotes of its JSON text; as it was if there is none. */
+/*
+ * The map's position, as it was if there is none. It is a text in JSON, often read and possibly
+ * long (a set of GTIDs), of which the beginning is shown: so it is not parsed, but for quotes in
+ * it.
+ */
 static void take_position(struct rung *rung, const struct cdc_map *map)
 {
     struct cdc_slice text = cdc_map_get(map, "position");
-    if (text.p && text.len >= 2)
-        snprintf(rung->position, sizeof rung->position, "%.*s", (int)(text.len - 2),
-                 (const char *)text.p + 1);
+    size_t n = 0;
+    if (!text.p || text.len < 2)
+        return;
+    for (size_t i = 1; i + 1 < text.len && n + 1 < sizeof rung->position; i++) {
+        if (text.p[i] == '\\' && i + 2 < text.len && strchr("\"\\/", text.p[i + 1]))
+            i++;
+        rung->position[n++] = (char)text.p[i];
+    }
+    rung->position[n] = 0;
 }
 
 void cdc_metrics_phase(struct cdc_metrics *met, enum cdc_phase phase)

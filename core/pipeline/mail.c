@@ -9,6 +9,10 @@
 
 #include <stdio.h>
 
+#include "cdc/clock.h"
+
+#define ASKED_US ((int64_t)10000000) /* a command waits so long for the source's answer */
+
 /*
  * A copy that is asked for is under way once its state is committed; a crash before forgets it, and
  * so does the mailbox.
@@ -33,6 +37,19 @@ static int repeat_copy(struct cdc_outlet *out, const struct cdc_mail *mail, stru
     return rc < 0 ? cdc_fail_oom(err) : CDC_OK;
 }
 
+/* The source is asked which tables it has. False: it has not answered for too long. */
+static bool may_wait(struct cdc_outlet *out, const struct cdc_mail *mail)
+{
+    struct cdc_mailbox *box = out->run->mailbox;
+    bool may = cdc_now_us() - mail->posted_us < ASKED_US;
+    if (may)
+        cdc_mailbox_back(box, mail->id);
+    else
+        cdc_mailbox_settle(box, mail->id, CDC_FAIL,
+                           "the source has not said yet whether there is such a table: try again");
+    return may;
+}
+
 static int carry_out(struct cdc_outlet *out, const struct cdc_mail *mail, struct cdc_error *err)
 {
     bool pause = mail->command == CDC_COMMAND_PAUSE;
@@ -55,9 +72,13 @@ int cdc_mail_serve(struct cdc_outlet *out, struct cdc_error *err)
 {
     struct cdc_mailbox *box = out->run->mailbox;
     struct cdc_mail mail;
-    while (box && cdc_mailbox_take(box, &mail) == CDC_OK)
-        if (carry_out(out, &mail, err) < 0)
+    while (box && cdc_mailbox_take(box, &mail) == CDC_OK) {
+        bool waits = mail.command == CDC_COMMAND_PAUSE && cdc_pause_waits(out, mail.table);
+        if (waits && may_wait(out, &mail))
+            return CDC_OK;
+        if (!waits && carry_out(out, &mail, err) < 0)
             return CDC_FAIL;
+    }
     return CDC_OK;
 }
 

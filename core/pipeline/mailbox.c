@@ -83,6 +83,15 @@ int cdc_mailbox_take(struct cdc_mailbox *box, struct cdc_mail *ret)
     return rc;
 }
 
+void cdc_mailbox_back(struct cdc_mailbox *box, uint64_t id)
+{
+    pthread_mutex_lock(&box->lock);
+    struct cdc_mail *mail = mail_of(box, id);
+    if (mail->id == id && mail->state == CDC_MAIL_TAKEN)
+        mail->state = CDC_MAIL_WAITING;
+    pthread_mutex_unlock(&box->lock);
+}
+
 void cdc_mailbox_settle(struct cdc_mailbox *box, uint64_t id, int rc, const char *fmt, ...)
 {
     char outcome[sizeof box->ring[0].outcome];

@@ -44,6 +44,8 @@ CDC_CHECK int cdc_mailbox_post(struct cdc_mailbox *box, enum cdc_command_kind co
                                const char *table, uint64_t *ret_id);
 /* The next waiting one, a copy. CDC_AGAIN: none. */
 CDC_CHECK int cdc_mailbox_take(struct cdc_mailbox *box, struct cdc_mail *ret);
+/* It cannot be done yet: it is taken again, before those behind it. */
+void cdc_mailbox_back(struct cdc_mailbox *box, uint64_t id);
 /* How it ended: CDC_OK done, else failed. CDC_MAIL_ALL: everything that is taken. */
 #define CDC_MAIL_ALL 0
 void cdc_mailbox_settle(struct cdc_mailbox *box, uint64_t id, int rc, const char *fmt, ...)

@@ -142,8 +142,8 @@ static const char *key_of(struct cdc_buf *buf, const char *table)
     return cdc_buf_cstr(buf);
 }
 
-/* A rule takes it, and by all that is known there is such a table: no row of it has come yet. */
-static bool is_captured(const struct cdc_outlet *out, const char *table)
+/* Does a rule take it, and is there such a table? As cdc_copier_has. No row of it has come yet. */
+static int is_captured(const struct cdc_outlet *out, const char *table)
 {
     const struct cdc_run *run = out->run;
     const char *dot = strchr(table, '.');
@@ -151,7 +151,16 @@ static bool is_captured(const struct cdc_outlet *out, const char *table)
     const struct cdc_rule *rule =
         schema ? cdc_capture_match(run->set->config.capture, schema, dot + 1) : NULL;
     free(schema);
-    return rule && (cdc_rule_single(rule) || cdc_copier_may_have(run->copier, table));
+    return !rule ? CDC_END : cdc_rule_single(rule) ? CDC_OK : cdc_copier_has(run->copier, table);
+}
+
+bool cdc_pause_waits(const struct cdc_outlet *out, const char *table)
+{
+    struct cdc_buf buf = CDC_BUF(4096);
+    const char *key = find(&out->paused, table) < 0 ? key_of(&buf, table) : NULL;
+    bool waits = key && !cdc_outlet_key(out, key).p && is_captured(out, table) == CDC_AGAIN;
+    cdc_buf_done(&buf);
+    return waits;
 }
 
 int cdc_pause(struct cdc_outlet *out, const char *table, const struct cdc_table *tab,
@@ -162,7 +171,7 @@ int cdc_pause(struct cdc_outlet *out, const char *table, const struct cdc_table 
     struct cdc_buf buf = CDC_BUF(4096);
     const char *key = key_of(&buf, table);
     json_t *state = key ? cdc_state_now(out, key, tab) : NULL;
-    if (!state && is_captured(out, table))
+    if (!state && is_captured(out, table) == CDC_OK)
         state = json_pack("{s:i,s:i,s:[]}", "version", 1, "generation", 0, "columns");
     int rc = state ? put_paused(out, key, state, why) : CDC_END;
     if (rc == CDC_OK)

@@ -36,6 +36,9 @@ bool cdc_paused_has(const struct cdc_paused *paused, const char *schema, const c
  */
 CDC_CHECK int cdc_pause(struct cdc_outlet *out, const char *table, const struct cdc_table *tab,
                         const char *why, struct cdc_error *err);
+/* Must cdc_pause wait, until the source has said whether there is such a table? The queue is poked
+ * then. */
+bool cdc_pause_waits(const struct cdc_outlet *out, const char *table);
 /* CDC_END: it is not paused. */
 CDC_CHECK int cdc_resume(struct cdc_outlet *out, const char *table, struct cdc_error *err);
 

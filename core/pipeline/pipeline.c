@@ -289,6 +289,12 @@ static size_t copy_budget(const struct cdc_run *run)
     return !run->set->source->snap ? 0 : quarter > COPY_MIN ? quarter : COPY_MIN;
 }
 
+/* What of that is for the transactions that the looks of copies are asked for. */
+static size_t passed_budget(const struct cdc_run *run)
+{
+    return copy_budget(run) / 4;
+}
+
 /* What the configured memory leaves beside the sink's own buffers. */
 static size_t budget(const struct cdc_run *run)
 {
@@ -343,7 +349,7 @@ static int open_face(struct cdc_run *run, struct cdc_error *err)
 
 static int open_copier(struct cdc_run *run, struct cdc_error *err)
 {
-    size_t bytes = copy_budget(run);
+    size_t bytes = copy_budget(run) - passed_budget(run);
     if (bytes == 0)
         return CDC_OK;
     run->copy_pool = cdc_pool_new(bytes, bytes / 8 < BATCH_BYTES ? bytes / 8 : BATCH_BYTES);
@@ -352,6 +358,7 @@ static int open_copier(struct cdc_run *run, struct cdc_error *err)
     const struct cdc_copier_options opt = {.set = run->set,
                                            .queue = run->queue,
                                            .pool = run->copy_pool,
+                                           .passed_max = passed_budget(run),
                                            .wake = wake_source,
                                            .arg = run};
     return cdc_copier_new(&opt, &run->copier, err);

@@ -14,8 +14,8 @@
 #include "cdc/log.h"
 #include "config/services.h"
 
-#define SKEW_US     ((int64_t)2000000) /* between the source's clock and ours */
-#define PASSED_ROOM ((size_t)1 << 20)  /* kept free of CDC_PASSED_MAX for what is on its way */
+#define KNOWN_US ((int64_t)1000000) /* so long a list is of now */
+#define SKEW_US  ((int64_t)2000000) /* between the source's clock and ours */
 
 void copy_lock(struct cdc_copier *copier)
 {
@@ -136,6 +136,7 @@ int cdc_copier_begin(struct cdc_copier *copier, const struct cdc_map *checkpoint
     atomic_store(&copier->ahead, false);
     atomic_store(&copier->oom, false);
     copier->refresh = true;
+    copier->ask = ASK_NONE;
     copier->hold = HOLD_NONE;
     copier->want_count = copier->counting = copier->witnessed = copier->placed_only = false;
     struct cdc_slice clock = cdc_map_get(checkpoint, "clock");
@@ -191,8 +192,13 @@ static void count(struct cdc_copier *copier, const struct cdc_batch *batch)
         if (!tx || tx == last)
             continue;
         last = tx;
-        if (cdc_passed_add(&copier->passed, tx) != CDC_OK)
-            copier->counting = copier->witnessed = false; /* anew, with another witness */
+        if (cdc_passed_add(&copier->passed, tx) == CDC_OK)
+            continue;
+        copier->counting = copier->witnessed = false; /* anew, with another witness */
+        cdc_passed_done(&copier->passed);
+        cdc_log(CDC_LOG_DEBUG, "snapshot: too many transactions to be counted, another exact look "
+                               "is needed");
+        return;
     }
 }
 
@@ -296,7 +302,8 @@ void cdc_copier_pushed(struct cdc_copier *copier, struct cdc_batch *batch)
 /* Under the lock: is the intake to stay where it is? */
 static bool is_held(const struct cdc_copier *copier)
 {
-    bool room = copier->passed.txs.len + PASSED_ROOM < CDC_PASSED_MAX;
+    size_t max = copier->opt.passed_max; /* a quarter of it is for what is on its way */
+    bool room = copier->passed.txs.len < max - max / 4;
     return copier->hold != HOLD_NONE || !copier->started ||
            (copier->counting && !copier->witnessed && !room);
 }
@@ -313,7 +320,7 @@ static int ask_last(struct cdc_copier *copier, struct cdc_error *err)
     copy_lock(copier);
     copier->last = last;
     if (copier->want_count) {
-        cdc_passed_begin(&copier->passed, &last);
+        cdc_passed_begin(&copier->passed, copier->opt.passed_max, &last);
         copier->counting = true;
         copier->witnessed = copier->want_count = false;
     }
@@ -449,15 +456,33 @@ int cdc_copier_repeat(struct cdc_copier *copier, const char *table)
     return rc;
 }
 
-bool cdc_copier_may_have(struct cdc_copier *copier, const char *table)
+/* Under the lock: is the list of just now? Else it will be. */
+static bool ask_list(struct cdc_copier *copier)
 {
-    if (!copier || !copy_any_rule(copier)) /* nobody asks for the list */
-        return false;
+    if (copier->ask == ASK_KNOWN && cdc_mono_us() - copier->known_us <= KNOWN_US)
+        return true;
+    if (copier->ask == ASK_NONE || copier->ask == ASK_KNOWN) {
+        copier->ask = ASK_WANTED;
+        copy_changed(copier);
+    }
+    return false;
+}
+
+int cdc_copier_has(struct cdc_copier *copier, const char *table)
+{
+    int rc = CDC_OK;
+    if (!copier)
+        return CDC_END;
     copy_lock(copier);
     const struct copy_table *tab = copy_table_find(copier, table);
-    bool may = !copier->listed || (tab && tab->listed);
+    if (tab && tab->listed)
+        rc = CDC_OK;
+    else if (copy_any_rule(copier)) /* it is listed every minute */
+        rc = copier->listed ? CDC_END : CDC_OK;
+    else
+        rc = ask_list(copier) ? CDC_END : CDC_AGAIN;
     copy_unlock(copier);
-    return may;
+    return rc;
 }
 
 /* ---- what it shows ---- */

@@ -31,6 +31,7 @@ struct cdc_copier_options {
     const struct cdc_settings *set;
     struct cdc_queue *queue;
     struct cdc_pool *pool;   /* of the rows in lanes */
+    size_t passed_max;       /* bytes of transactions to be asked for (snapshot/rule.h) */
     void (*wake)(void *arg); /* ends a poll, so that the source thread visits */
     void *arg;
 };
@@ -76,8 +77,12 @@ void cdc_copier_resume(struct cdc_copier *copier, const char *table);
 /* Repeats a copy. CDC_AGAIN: under way already. CDC_END: it is paused. CDC_FAIL: no memory. */
 CDC_CHECK int cdc_copier_repeat(struct cdc_copier *copier, const char *table);
 
-/* Any thread. The source has this table, or has not been asked yet which it has. */
-bool cdc_copier_may_have(struct cdc_copier *copier, const char *table);
+/*
+ * Any thread. Is the table captured, by what the source says? CDC_OK: yes, or it has not been asked
+ * yet and will be. CDC_END: no. CDC_AGAIN: it is asked now, because no rule wants copies and nobody
+ * else would; the queue is poked when it has answered.
+ */
+CDC_CHECK int cdc_copier_has(struct cdc_copier *copier, const char *table);
 
 /* What is known of one table's copy, for people. */
 struct cdc_copy_view {

@@ -72,7 +72,14 @@ static int take_list(struct copy_planner *pl, const struct cdc_copy_name *names,
     if (rc < 0)
         copier->oom = true;
     copier->listed = true;
+    bool asked = copier->ask == ASK_TAKING;
+    if (asked) {
+        copier->ask = ASK_KNOWN;
+        copier->known_us = cdc_mono_us();
+    }
     copy_unlock(copier);
+    if (asked)
+        cdc_queue_poke(copier->opt.queue);
     return rc;
 }
 
@@ -85,6 +92,8 @@ int copy_refresh_list(struct copy_planner *pl)
     int rc = arena ? CDC_OK : cdc_fail_oom(&pl->err);
     copy_lock(copier);
     copier->refresh = false; /* what is asked for from now on needs another look */
+    if (copier->ask == ASK_WANTED)
+        copier->ask = ASK_TAKING;
     copy_unlock(copier);
     if (rc == CDC_OK && !copier->snap)
         rc = copier->ops->open(copier->src, &copier->snap, &pl->err);
@@ -94,6 +103,10 @@ int copy_refresh_list(struct copy_planner *pl)
         rc = take_list(pl, names, n);
     if (rc < 0)
         copy_close_own(copier);
+    copy_lock(copier);
+    if (copier->ask == ASK_TAKING) /* it came to nothing */
+        copier->ask = ASK_WANTED;
+    copy_unlock(copier);
     cdc_arena_free(arena);
     pl->list_us = cdc_mono_us() + COPY_LIST_US;
     return rc;

@@ -76,6 +76,9 @@ struct copy_round {
 
 enum copy_hold { HOLD_NONE, HOLD_WANTED, HOLD_HELD };
 
+/* The list, had for somebody who asks for a name. */
+enum copy_ask { ASK_NONE, ASK_WANTED, ASK_TAKING, ASK_KNOWN };
+
 struct copy_worker {
     struct cdc_copier *copier;
     pthread_t thread;
@@ -113,6 +116,8 @@ struct cdc_copier {
     bool tell_copied;       /* the source is to be told */
     atomic_bool ahead;      /* rows were read in this session that may contain later changes */
     bool listed, refresh;   /* the list was had in this session; is to be had again */
+    enum copy_ask ask;
+    int64_t known_us; /* ASK_KNOWN: since (monotonic) */
     uint32_t incarnation;
     int64_t clock_us; /* the highest commit time before the session; 0: none */
     atomic_bool oom;

@@ -324,7 +324,7 @@ static void end_counting(struct cdc_copier *copier)
     copy_lock(copier);
     bool counted = copier->counting;
     copier->counting = copier->witnessed = copier->want_count = false;
-    cdc_passed_forget(&copier->passed);
+    cdc_passed_done(&copier->passed);
     if (counted)
         copy_changed(copier);
     copy_unlock(copier);
@@ -343,13 +343,15 @@ static int get_ready(struct copy_planner *pl)
     }
     if (rc != CDC_OK)
         return back_off(pl, "the source cannot be looked at");
+    if (copier->placed_only) /* its looks tell by their place */
+        return CDC_OK;
     copy_lock(copier);
     bool counting = copier->counting, witnessed = copier->witnessed;
     copy_unlock(copier);
     if (!counting && begin_counting(copier) != CDC_OK)
         return CDC_END;
     cdc_log(CDC_LOG_DEBUG, "snapshot: transactions are counted");
-    if (copier->placed_only || (counting && witnessed))
+    if (counting && witnessed)
         return CDC_OK;
     rc = copy_own_look(pl, CDC_LOOK_PLACED, COPY_WITNESS_US);
     copy_lock(copier);
@@ -493,7 +495,8 @@ static struct agenda look_ahead(const struct copy_planner *pl)
         if (copy_table_wanted(tab) && tab->retry_us > now_us && tab->retry_us < ret.due_us)
             ret.due_us = tab->retry_us;
     }
-    ret.list = watch && (!copier->listed || copier->refresh || pl->list_us <= now_us);
+    ret.list = (watch && (!copier->listed || copier->refresh || pl->list_us <= now_us)) ||
+               copier->ask == ASK_WANTED;
     if (watch && pl->list_us > now_us && pl->list_us < ret.due_us)
         ret.due_us = pl->list_us;
     return ret;

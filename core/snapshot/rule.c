@@ -9,10 +9,10 @@ static int order(const char *a, const char *b)
     return memcmp(a, b, CDC_PLACE_LEN);
 }
 
-void cdc_passed_begin(struct cdc_passed *passed, const struct cdc_tx *last)
+void cdc_passed_begin(struct cdc_passed *passed, size_t max, const struct cdc_tx *last)
 {
-    passed->txs.max = CDC_PASSED_MAX;
     cdc_buf_reset(&passed->txs);
+    passed->txs.max = max;
     memcpy(passed->base, last->place, CDC_PLACE_LEN);
 }
 

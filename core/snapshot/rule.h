@@ -19,15 +19,13 @@
 
 #include "cdc/snap.h"
 
-#define CDC_PASSED_MAX ((size_t)16 << 20) /* bytes of transactions: some 300,000 */
-
 struct cdc_passed {
     struct cdc_buf txs;       /* place, length, id of each */
     char base[CDC_PLACE_LEN]; /* of the last one before the counting began */
 };
 
-/* Begins to count behind this transaction (cdc_source_ops.last). */
-void cdc_passed_begin(struct cdc_passed *passed, const struct cdc_tx *last);
+/* Begins to count behind this transaction (cdc_source_ops.last), in so many bytes at most. */
+void cdc_passed_begin(struct cdc_passed *passed, size_t max, const struct cdc_tx *last);
 void cdc_passed_done(struct cdc_passed *passed);
 /* CDC_FULL: too many; the counting must begin anew. */
 CDC_CHECK int cdc_passed_add(struct cdc_passed *passed, const struct cdc_tx *tx);

@@ -158,7 +158,7 @@ static int read_batch(struct copy_worker *worker, struct copy_piece *piece, uint
         cdc_batch_unref(batch);
         return over ? CDC_FULL : rc;
     }
-    size_t n = batch->n, bytes = cdc_arena_bytes(batch->arena);
+    size_t n = batch->n, bytes = cdc_arena_given(batch->arena);
     bool ahead = worker->look != CDC_LOOK_START || batch->changes[0].flags & CDC_OVERLAP;
     batch->cut = CDC_CUT_END;
     batch->read_us = cdc_now_us();

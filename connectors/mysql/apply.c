@@ -361,6 +361,9 @@ static int emit_row(struct mys_source *src, struct cdc_batch *batch, const struc
     struct cdc_value *after = op == MYS_UPDATE ? vals + n : op == MYS_INSERT ? vals : NULL;
     if (mys_rows_next(rows, before, after, err) != CDC_OK)
         return CDC_FAIL;
+    src->tx.n++;
+    if (rows->lost)
+        return mys_gap_lost(src, batch, rel->tab, err);
     bool moved = op == MYS_UPDATE && key_moved(rel->tab, before, after);
     if (moved)
         mys_reread(src, rel, batch, after);
@@ -372,13 +375,8 @@ static int emit_row(struct mys_source *src, struct cdc_batch *batch, const struc
     chg->tx = tx;
     chg->before = before;
     chg->after = after;
-    chg->ordinal = ++src->tx.n;
+    chg->ordinal = src->tx.n;
     return CDC_OK;
-}
-
-static bool has_bit(const uint8_t *bits, uint32_t i)
-{
-    return bits[i / 8] >> (i % 8) & 1;
 }
 
 /* Every change must say of which row it is: the key is in the image, and the image is not empty. */
@@ -388,9 +386,9 @@ static int check_image(const struct mys_rel *rel, const struct mys_event *ev, st
     const uint8_t *bits = ev->rows.before ? ev->rows.before : ev->rows.after;
     bool sound = ev->rows.n != rel->n; /* mys_rows_start says so */
     for (uint32_t i = 0; !sound && i < ev->rows.n; i++)
-        sound = has_bit(bits, i);
+        sound = mys_bit(bits, i);
     for (uint16_t i = 0; sound && ev->rows.n == rel->n && i < tab->n_key; i++)
-        sound = has_bit(bits, tab->key[i]);
+        sound = mys_bit(bits, tab->key[i]);
     if (sound)
         return CDC_OK;
     return cdc_fail(err, CDC_OPERATOR, tab->name,
@@ -505,12 +503,10 @@ static int on_other(struct mys_source *src, struct cdc_batch *batch, const struc
 {
     const struct mys_xid *xid = stmt->flags & MYS_UNSURE ? NULL : &stmt->xid;
     if (stmt->verb == MYS_V_XA_COMMIT)
-        return src->tx.skip ? CDC_OK : mys_xa_commit(src, batch, xid, err);
+        return src->tx.skip ? CDC_OK : mys_xa_commit(src, batch, ev, xid, err);
     if (stmt->verb != MYS_V_XA_ROLLBACK)
         return mys_statement_apply(src, batch, ev, stmt, err);
-    if (xid)
-        mys_xa_rollback(src, xid);
-    return CDC_OK;
+    return xid && !src->tx.skip ? mys_xa_rollback(src, batch, xid, err) : CDC_OK;
 }
 
 /* MariaDB's GTID event knows the second alone; a statement's own event more. */

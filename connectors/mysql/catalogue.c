@@ -33,20 +33,10 @@ bool mys_is_system(const char *schema)
     return false;
 }
 
-void mys_name_fold(const struct mys_facts *facts, char *name)
-{
-    for (; facts->lower_case && *name; name++)
-        if (*name >= 'A' && *name <= 'Z')
-            *name = (char)(*name - 'A' + 'a');
-}
-
 /* ---- one table ---- */
 
 struct look {
-    MYSQL *conn;
-    const struct mys_facts *facts;
-    const char *schema, *name;
-    struct cdc_arena *arena;
+    struct mys_ask ask;
     bool versioned; /* MariaDB: WITH SYSTEM VERSIONING */
     bool declared;  /* it names its columns for that itself */
     uint32_t n;
@@ -58,7 +48,7 @@ struct look {
 /* Text of a cell that lives as long as the arena; NULL where the cell is. */
 static const char *keep(const struct look *look, const char *cell, bool *ret_full)
 {
-    const char *copy = cdc_arena_strdup(look->arena, cell);
+    const char *copy = cdc_arena_strdup(look->ask.arena, cell);
     *ret_full |= cell && !copy;
     return copy;
 }
@@ -70,12 +60,12 @@ static int ask(const struct look *look, const char *select, const char *by, cons
 {
     struct cdc_buf sql = CDC_BUF(SQL_MAX);
     cdc_buf_printf(&sql, "%s WHERE %s = ", select, by);
-    mys_literal_put(&sql, look->schema);
+    mys_literal_put(&sql, look->ask.schema);
     cdc_buf_str(&sql, " AND TABLE_NAME = ");
-    mys_literal_put(&sql, look->name);
+    mys_literal_put(&sql, look->ask.name);
     cdc_buf_str(&sql, order);
     const char *text = cdc_buf_cstr(&sql);
-    int rc = text ? mys_query(look->conn, text, ret, err) : cdc_fail_oom(err);
+    int rc = text ? mys_query(look->ask.conn, text, ret, err) : cdc_fail_oom(err);
     cdc_buf_done(&sql);
     return rc;
 }
@@ -114,7 +104,7 @@ static const char *columns_sql(const struct mys_facts *facts)
 /* MariaDB writes a default as an expression, and NULL where there is none. */
 static const char *default_of(const struct look *look, const char *cell)
 {
-    return cell && look->facts->mariadb && strcmp(cell, "NULL") == 0 ? NULL : cell;
+    return cell && look->ask.facts->mariadb && strcmp(cell, "NULL") == 0 ? NULL : cell;
 }
 
 static int take_column(struct look *look, MYSQL_ROW row, struct cdc_error *err)
@@ -141,17 +131,18 @@ static int take_column(struct look *look, MYSQL_ROW row, struct cdc_error *err)
 /* MySQL: also the generated primary key, if it is set to be hidden. An old server refuses. */
 static int show_all(const struct look *look, struct cdc_error *err)
 {
-    if (look->facts->mariadb || look->facts->version < 80030)
+    if (look->ask.facts->mariadb || look->ask.facts->version < 80030)
         return CDC_OK;
-    return mys_query(
-        look->conn, "SET SESSION show_gipk_in_create_table_and_information_schema = ON", NULL, err);
+    return mys_query(look->ask.conn,
+                     "SET SESSION show_gipk_in_create_table_and_information_schema = ON", NULL,
+                     err);
 }
 
 static int room_for(struct look *look, size_t n, struct cdc_error *err)
 {
-    look->rows = cdc_arena_zalloc(look->arena, n * sizeof *look->rows);
-    look->infos = cdc_arena_zalloc(look->arena, n * sizeof *look->infos);
-    look->primary = cdc_arena_zalloc(look->arena, n * sizeof *look->primary);
+    look->rows = cdc_arena_zalloc(look->ask.arena, n * sizeof *look->rows);
+    look->infos = cdc_arena_zalloc(look->ask.arena, n * sizeof *look->infos);
+    look->primary = cdc_arena_zalloc(look->ask.arena, n * sizeof *look->primary);
     return look->rows && look->infos && look->primary ? CDC_OK : cdc_fail_oom(err);
 }
 
@@ -159,7 +150,7 @@ static int read_columns(struct look *look, struct cdc_error *err)
 {
     MYS_CLEAR MYSQL_RES *res = NULL;
     if (show_all(look, err) < 0 ||
-        ask(look, columns_sql(look->facts), "TABLE_SCHEMA", " ORDER BY ORDINAL_POSITION", &res,
+        ask(look, columns_sql(look->ask.facts), "TABLE_SCHEMA", " ORDER BY ORDINAL_POSITION", &res,
             err) < 0 ||
         room_for(look, (size_t)mysql_num_rows(res) + 2, err) < 0)
         return CDC_FAIL;
@@ -239,10 +230,10 @@ static int read_unique(struct look *look, struct cdc_error *err)
     MYS_CLEAR MYSQL_RES *res = NULL;
     struct cdc_buf sql = CDC_BUF(SQL_MAX);
     cdc_buf_str(&sql, "SHOW INDEX FROM ");
-    mys_table_put(&sql, look->schema, look->name);
+    mys_table_put(&sql, look->ask.schema, look->ask.name);
     cdc_buf_str(&sql, " WHERE Non_unique = 0");
     const char *text = cdc_buf_cstr(&sql);
-    int rc = text ? mys_query(look->conn, text, &res, err) : cdc_fail_oom(err);
+    int rc = text ? mys_query(look->ask.conn, text, &res, err) : cdc_fail_oom(err);
     cdc_buf_done(&sql);
     if (rc < 0)
         return CDC_FAIL;
@@ -287,7 +278,7 @@ static int read_json(struct look *look, struct cdc_error *err)
     uint32_t i = 0;
     while (i < look->n && !is_longtext(look->rows[i].type))
         i++;
-    if (!look->facts->mariadb || i == look->n)
+    if (!look->ask.facts->mariadb || i == look->n)
         return CDC_OK;
     if (ask(look, "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS",
             "CONSTRAINT_SCHEMA", "", &res, err) < 0)
@@ -302,15 +293,16 @@ static int read_json(struct look *look, struct cdc_error *err)
 
 static int make_map(const struct look *look, struct mys_map_columns *ret, struct cdc_error *err)
 {
-    struct mys_map_column *cols = cdc_arena_alloc(look->arena, look->n * sizeof *cols);
+    struct mys_map_column *cols = cdc_arena_alloc(look->ask.arena, look->n * sizeof *cols);
     if (!cols)
         return cdc_fail_oom(err);
     for (uint32_t i = 0; i < look->n; i++) {
-        if (mys_map_column_of(&look->rows[i], look->facts->mariadb, &cols[i]) != CDC_OK)
+        if (mys_map_column_of(&look->rows[i], look->ask.facts->mariadb, &cols[i]) != CDC_OK)
             return cdc_fail(err, CDC_OPERATOR, "mysql",
                             "column %.128s of table %.64s.%.64s has a type (%.64s) that cannot be "
                             "read: leave the table out of `capture`, or change the column",
-                            look->rows[i].name, look->schema, look->name, look->rows[i].type);
+                            look->rows[i].name, look->ask.schema, look->ask.name,
+                            look->rows[i].type);
         cols[i].key = look->infos[i].key;
     }
     *ret = (struct mys_map_columns){.n = look->n, .has_names = true, .cols = cols};
@@ -340,22 +332,17 @@ static int read_all(struct look *look, bool map, struct mys_cat_columns *ret, st
     return map && ret->kind != MYS_CAT_OTHER ? make_map(look, &ret->map, err) : CDC_OK;
 }
 
-int mys_catalogue_columns(MYSQL *conn, const struct mys_facts *facts, const char *schema,
-                          const char *name, struct cdc_arena *arena, struct mys_cat_columns *ret,
+int mys_catalogue_columns(const struct mys_ask *what, struct mys_cat_columns *ret,
                           struct cdc_error *err)
 {
-    struct look look = {
-        .conn = conn, .facts = facts, .schema = schema, .name = name, .arena = arena};
+    struct look look = {.ask = *what};
     return read_all(&look, true, ret, err);
 }
 
-int mys_catalogue_info(MYSQL *conn, const struct mys_facts *facts, const char *schema,
-                       const char *name, struct cdc_arena *arena, struct mys_info *ret,
-                       struct cdc_error *err)
+int mys_catalogue_info(const struct mys_ask *what, struct mys_info *ret, struct cdc_error *err)
 {
     struct mys_cat_columns all;
-    struct look look = {
-        .conn = conn, .facts = facts, .schema = schema, .name = name, .arena = arena};
+    struct look look = {.ask = *what};
     int rc = read_all(&look, false, &all, err);
     if (rc == CDC_OK && all.kind == MYS_CAT_OTHER)
         rc = CDC_END;
@@ -364,11 +351,11 @@ int mys_catalogue_info(MYSQL *conn, const struct mys_facts *facts, const char *s
     return rc;
 }
 
-int mys_catalogue_size(MYSQL *conn, const char *schema, const char *name, uint64_t *ret_rows,
+int mys_catalogue_size(MYSQL *conn, const struct mys_which *which, uint64_t *ret_rows,
                        uint64_t *ret_bytes, struct cdc_error *err)
 {
     MYS_CLEAR MYSQL_RES *res = NULL;
-    const struct look look = {.conn = conn, .schema = schema, .name = name};
+    const struct look look = {.ask = {.conn = conn, .schema = which->schema, .name = which->name}};
     if (ask(&look, "SELECT TABLE_ROWS, DATA_LENGTH FROM information_schema.TABLES", "TABLE_SCHEMA",
             "", &res, err) < 0)
         return CDC_FAIL;

@@ -20,8 +20,7 @@ struct mys_cat_columns {
  * Asks for the table, by its name alone: nothing else is looked at. All in the arena. CDC_END:
  * there is none, or no right to see it.
  */
-CDC_CHECK int mys_catalogue_columns(MYSQL *conn, const struct mys_facts *facts, const char *schema,
-                                    const char *name, struct cdc_arena *arena,
-                                    struct mys_cat_columns *ret, struct cdc_error *err);
+CDC_CHECK int mys_catalogue_columns(const struct mys_ask *ask, struct mys_cat_columns *ret,
+                                    struct cdc_error *err);
 
 #endif

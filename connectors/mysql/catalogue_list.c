@@ -5,9 +5,13 @@
  * nearly nothing (0.1 s for 5,000 tables), sizes and foreign keys make MariaDB open each table
  * (several seconds each).
  *
- * REFERENTIAL_CONSTRAINTS says what a foreign key does, but MariaDB hides it from who may only read
- * the table. KEY_COLUMN_USAGE is not hidden: the tables that it names are asked for their CREATE
- * TABLE.
+ * What a foreign key does is in REFERENTIAL_CONSTRAINTS, which costs nothing at MySQL. MariaDB
+ * opens each table for it, and hides it from who may only read the table. There
+ *  - with the right PROCESS InnoDB's own list is asked (INNODB_SYS_FOREIGN), which costs nothing;
+ *    names are in it as files have them, so of those that are no plain ASCII only the table's own
+ *    CREATE TABLE tells
+ *  - else KEY_COLUMN_USAGE, which opens each table too but is not hidden, and the CREATE TABLE of
+ *    those that it names
  */
 #include "catalogue.h"
 #include "infotype.h"
@@ -16,6 +20,7 @@
 
 #define SQL_MAX          8192
 #define ER_NO_SUCH_TABLE 1146
+#define ER_BAD_DB        1049
 
 /* What costs: it makes MariaDB open every table, but for the keys. */
 enum { WANT_SIZES = 1u << 0, WANT_CASCADES = 1u << 1, WANT_KEYED = 1u << 2 };
@@ -26,6 +31,8 @@ struct list {
     struct cdc_arena *arena;
     unsigned want;
     struct mys_facts facts; /* mariadb, lower_case */
+    bool asked_foreign;
+    MYSQL_RES *foreign; /* names of InnoDB's that cascade; NULL: not asked, or no right. Owned */
     struct mys_cat_table *tabs;
     size_t n, cap;
 };
@@ -78,8 +85,8 @@ static int take_table(struct list *list, const char *schema, MYSQL_ROW row, stru
     mys_name_fold(&list->facts, name);
     *tab = (struct mys_cat_table){.schema = schema, .name = name};
     tab->rule = list->cfg ? cdc_capture_match(list->cfg->capture, schema, name) : NULL;
-    tab->base =
-        strcmp(row[T_TYPE], "BASE TABLE") == 0 || strcmp(row[T_TYPE], "SYSTEM VERSIONED") == 0;
+    tab->versioned = strcmp(row[T_TYPE], "SYSTEM VERSIONED") == 0;
+    tab->base = tab->versioned || strcmp(row[T_TYPE], "BASE TABLE") == 0;
     list->n++;
     tab->engine = cdc_arena_strdup(list->arena, row[T_ENGINE] ? row[T_ENGINE] : "");
     if (list->want & WANT_SIZES) {
@@ -145,18 +152,26 @@ static int mark(const struct list *list, const char *select, size_t from, const 
 }
 
 /* Does a foreign key in the table's own words do more than refuse? */
-static int read_cascades(const struct list *list, struct mys_cat_table *tab, struct cdc_error *err)
+int mys_catalogue_cascade(MYSQL *conn, const struct mys_which *which, bool *ret,
+                          struct cdc_error *err)
 {
     MYS_CLEAR MYSQL_RES *res = NULL;
     struct cdc_buf sql = CDC_BUF(SQL_MAX);
     cdc_buf_str(&sql, "SHOW CREATE TABLE ");
-    mys_table_put(&sql, tab->schema, tab->name);
+    mys_table_put(&sql, which->schema, which->name);
     const char *text = cdc_buf_cstr(&sql);
-    int rc = text ? mys_query(list->conn, text, &res, err) : cdc_fail_oom(err);
+    int rc = text ? mys_query(conn, text, &res, err) : cdc_fail_oom(err);
+    unsigned code = text && rc < 0 ? mysql_errno(conn) : 0;
     cdc_buf_done(&sql);
     MYSQL_ROW row = rc == CDC_OK ? mysql_fetch_row(res) : NULL;
-    tab->cascades = row && row[1] && mys_create_cascades(row[1]);
-    return rc < 0 && mysql_errno(list->conn) == ER_NO_SUCH_TABLE ? CDC_OK : rc; /* dropped since */
+    *ret = row && row[1] && mys_create_cascades(row[1]);
+    return code == ER_NO_SUCH_TABLE || code == ER_BAD_DB ? CDC_OK : rc;
+}
+
+static int read_cascades(const struct list *list, struct mys_cat_table *tab, struct cdc_error *err)
+{
+    const struct mys_which which = {.schema = tab->schema, .name = tab->name};
+    return mys_catalogue_cascade(list->conn, &which, &tab->cascades, err);
 }
 
 /* MySQL: one question for all. */
@@ -187,6 +202,55 @@ static int mark_asked(const struct list *list, size_t from, const char *schema,
     return CDC_OK;
 }
 
+/* The name of a file with it is the same then. */
+static bool is_plain(const char *name)
+{
+    for (; *name; name++)
+        if ((*name < '0' || *name > '9') && (*name < 'a' || *name > 'z') &&
+            (*name < 'A' || *name > 'Z') && *name != '_')
+            return false;
+    return true;
+}
+
+/* MariaDB, with PROCESS: schema/table, of all schemas. */
+static int mark_foreign(const struct list *list, size_t from, const char *schema,
+                        struct cdc_error *err)
+{
+    size_t n = strlen(schema);
+    mysql_data_seek(list->foreign, 0);
+    for (MYSQL_ROW row; is_plain(schema) && (row = mysql_fetch_row(list->foreign));) {
+        bool here = row[0] && strncmp(row[0], schema, n) == 0 && row[0][n] == '/';
+        struct mys_cat_table *tab = here ? find_table(list, from, schema, row[0] + n + 1) : NULL;
+        if (tab)
+            tab->cascades = true;
+    }
+    for (size_t i = from; mysql_num_rows(list->foreign) > 0 && i < list->n; i++) {
+        struct mys_cat_table *tab = &list->tabs[i];
+        bool plain = is_plain(schema) && is_plain(tab->name);
+        if (!plain && tab->base && (!list->cfg || tab->rule) && read_cascades(list, tab, err) < 0)
+            return CDC_FAIL;
+    }
+    return CDC_OK;
+}
+
+/* Who lacks the right is told of no row at all, so the right is looked for. */
+static int ask_foreign(struct list *list, struct cdc_error *err)
+{
+    MYS_CLEAR MYSQL_RES *rights = NULL;
+    if (!(list->want & WANT_CASCADES) || !list->facts.mariadb || list->asked_foreign)
+        return CDC_OK;
+    list->asked_foreign = true;
+    if (mys_rights_read(list->conn, &rights, err) < 0)
+        return CDC_FAIL;
+    if (!mys_may(rights, "PROCESS"))
+        return CDC_OK;
+    /* ON DELETE CASCADE 1, SET NULL 2; ON UPDATE 4, 8 */
+    return mys_query(list->conn,
+                     "SELECT FOR_NAME FROM information_schema.INNODB_SYS_FOREIGN"
+                     " WHERE TYPE & 15 <> 0",
+                     &list->foreign, err);
+}
+
 static int mark_keyed(const struct list *list, size_t from, const char *schema,
                       struct cdc_error *err)
 {
@@ -200,8 +264,9 @@ static int mark_all(const struct list *list, size_t from, const char *schema, st
 {
     int rc = CDC_OK;
     if (list->want & WANT_CASCADES)
-        rc = list->facts.mariadb ? mark_asked(list, from, schema, err)
-                                 : mark_told(list, from, schema, err);
+        rc = !list->facts.mariadb ? mark_told(list, from, schema, err)
+             : list->foreign      ? mark_foreign(list, from, schema, err)
+                                  : mark_asked(list, from, schema, err);
     if (rc == CDC_OK && list->want & WANT_KEYED)
         rc = mark_keyed(list, from, schema, err);
     return rc;
@@ -245,6 +310,8 @@ static int list_all(struct list *list, struct cdc_error *err)
         list->facts.mariadb = row[2][0] == '1';
         if (!is_wanted(list, row[0]))
             continue;
+        if (ask_foreign(list, err) < 0)
+            return CDC_FAIL;
         char *schema = cdc_arena_strdup(list->arena, row[0]);
         if (!schema)
             return cdc_fail_oom(err);
@@ -256,34 +323,32 @@ static int list_all(struct list *list, struct cdc_error *err)
     return CDC_OK;
 }
 
-static int list_into(struct list *list, struct mys_cat_table **ret, size_t *ret_n,
-                     struct cdc_error *err)
+static int list_into(struct list *list, struct mys_cat_tables *ret, struct cdc_error *err)
 {
-    if (list_all(list, err) < 0)
-        return CDC_FAIL;
-    *ret = list->tabs;
-    *ret_n = list->n;
-    return CDC_OK;
+    int rc = list_all(list, err);
+    mys_clear(&list->foreign);
+    *ret = (struct mys_cat_tables){.tabs = list->tabs, .n = list->n};
+    return rc;
 }
 
 int mys_catalogue_list(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
-                       struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err)
+                       struct mys_cat_tables *ret, struct cdc_error *err)
 {
     struct list list = {
         .conn = conn, .cfg = cfg, .arena = arena, .want = WANT_SIZES | WANT_CASCADES | WANT_KEYED};
-    return list_into(&list, ret, ret_n, err);
+    return list_into(&list, ret, err);
 }
 
 int mys_catalogue_cascades(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
-                           struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err)
+                           struct mys_cat_tables *ret, struct cdc_error *err)
 {
     struct list list = {.conn = conn, .cfg = cfg, .arena = arena, .want = WANT_CASCADES};
-    return list_into(&list, ret, ret_n, err);
+    return list_into(&list, ret, err);
 }
 
 int mys_catalogue_names(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
-                        struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err)
+                        struct mys_cat_tables *ret, struct cdc_error *err)
 {
     struct list list = {.conn = conn, .cfg = cfg, .arena = arena};
-    return list_into(&list, ret, ret_n, err);
+    return list_into(&list, ret, err);
 }

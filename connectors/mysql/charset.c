@@ -192,22 +192,28 @@ void mys_recode_done(struct mys_recode *recode)
     recode->iconv = NULL;
 }
 
+/* The high bits of eight bytes. */
+static uint64_t high_bits(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word & UINT64_C(0x8080808080808080);
+}
+
 static bool all_ascii(struct cdc_slice text)
 {
     size_t i = 0;
-    uint64_t word;
-    for (; i + 8 <= text.len; i += 8) {
-        memcpy(&word, text.p + i, 8);
-        if (word & UINT64_C(0x8080808080808080))
-            return false;
-    }
+    uint64_t high = 0;
+    for (; i + 8 <= text.len && !high; i += 8)
+        high = high_bits(text.p + i);
+    if (text.len >= 8) /* the rest, and some of it once more */
+        return !high && !high_bits(text.p + text.len - 8);
     for (; i < text.len; i++)
-        if (text.p[i] & 0x80)
-            return false;
-    return true;
+        high |= text.p[i] & 0x80;
+    return !high;
 }
 
-static size_t put_utf8(uint8_t *to, uint32_t c)
+size_t mys_utf8_put(uint8_t *to, uint32_t c)
 {
     if (c < 0x80) {
         to[0] = (uint8_t)c;
@@ -236,8 +242,7 @@ static bool is_char(uint32_t c)
     return c < 0xd800 || (c > 0xdfff && c < 0x110000);
 }
 
-/* The character at p and how many bytes it has; 0: there is none. */
-static unsigned take_utf8(const uint8_t *p, size_t n, uint32_t *ret)
+unsigned mys_utf8_take(const uint8_t *p, size_t n, uint32_t *ret)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned len = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
@@ -259,7 +264,7 @@ bool mys_utf8_valid(struct cdc_slice text)
     if (all_ascii(text))
         return true;
     for (size_t i = 0; i < text.len;) {
-        unsigned len = take_utf8(text.p + i, text.len - i, &c);
+        unsigned len = mys_utf8_take(text.p + i, text.len - i, &c);
         if (!len)
             return false;
         i += len;
@@ -306,7 +311,7 @@ static int by_table(const struct mys_charset *set, struct cdc_slice text, struct
         unsigned len = take(set, text.p + i, text.len - i, &c);
         if (!len)
             return CDC_END;
-        n += put_utf8(to + n, c);
+        n += mys_utf8_put(to + n, c);
         i += len;
     }
     *ret = cdc_slice_of(to, n);
@@ -340,11 +345,11 @@ static int fix_text(const uint16_t (*fixes)[2], size_t n_fixes, struct cdc_arena
     if (!to)
         return CDC_FULL;
     for (size_t i = 0; i < text->len;) {
-        unsigned len = take_utf8(text->p + i, text->len - i, &c);
+        unsigned len = mys_utf8_take(text->p + i, text->len - i, &c);
         if (!len)
             return CDC_END;
         i += len;
-        n += put_utf8(to + n, fixed(fixes, n_fixes, c));
+        n += mys_utf8_put(to + n, fixed(fixes, n_fixes, c));
     }
     *text = cdc_slice_of(to, n);
     return CDC_OK;

@@ -27,6 +27,9 @@ const struct mys_charset *mys_charset_by_id(uint32_t collation);
 bool mys_charset_binary(const struct mys_charset *set);
 
 bool mys_utf8_valid(struct cdc_slice text);
+/* The character at p, of n > 0 bytes that are there, and how many it has; 0: there is none. */
+unsigned mys_utf8_take(const uint8_t *p, size_t n, uint32_t *ret);
+size_t mys_utf8_put(uint8_t *to, uint32_t c); /* up to 4 bytes */
 
 struct mys_recode {
     const struct mys_charset *set;

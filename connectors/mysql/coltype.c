@@ -48,7 +48,7 @@ static const struct mys_info_column *info_of(const struct build *b, uint32_t i, 
     return NULL;
 }
 
-/* What the bytes BINARY(16), BINARY(4) or LONGTEXT really are. */
+/* What the bytes BINARY(16), BINARY(4), VARBINARY or LONGTEXT really are. */
 static enum mys_face face_of(const struct mys_map_column *col, const struct mys_info_column *info)
 {
     if (!info)
@@ -59,6 +59,8 @@ static enum mys_face face_of(const struct mys_map_column *col, const struct mys_
         return MYS_FACE_INET4;
     if (col->type == MYS_STRING && strcmp(info->type, "inet6") == 0)
         return MYS_FACE_INET6;
+    if (col->type == MYS_VARCHAR && strncmp(info->type, "vector(", 7) == 0)
+        return MYS_FACE_VECTOR;
     return col->type == MYS_BLOB && info->json ? MYS_FACE_JSON : MYS_PLAIN;
 }
 

@@ -8,13 +8,13 @@
  * TLS: the library asked for encryption without verification goes on in plain text, silently, if
  * the server offers none, and may then send the password in clear text. So the server is asked
  * before it (greeting.c), and the session is looked at again when it stands. To whom one speaks
- * only `verify` or a fingerprint tell.
+ * only `verify` or a fingerprint tell; else no authorities are loaded (tls.c).
  *
  * Texts of the server go into messages as they are for the errors in the table, whose texts hold
  * names and addresses; those of other errors may quote values, so what stands in quotes is left
  * out.
  *
- * The one place that decides between retry and stop is `faults` below.
+ * The one place that decides between retry and stop is `faults` below, with `mends`.
  */
 #include "mysql.h"
 
@@ -32,143 +32,196 @@
 #define CONNECT_US   10000000
 #define ASK_SILENT_S 30 /* of srv->sql: a question takes no longer */
 #define PACKET_MAX   (1UL << 30)
-#define LOST         "the connection is lost; it is tried again"
-#define TOO_SLOW     "the statement took too long; it is tried again"
 #define BEGIN_AGAIN  "an empty sink and a new start begin again from now"
 
 /* What of the server's text may be told. */
 enum text { HIDE_QUOTED, TELL };
 
+/* What helps, and what we do ourselves. */
+enum mend {
+    LOG_DELETED,
+    TWO_READERS,
+    MORE_GTIDS,
+    NOT_ITS_LOG,
+    END_LOST,
+    NO_GTIDS,
+    LARGE_EVENT,
+    NO_ID,
+    NO_LOG,
+    NO_PLUGIN,
+    WRONG_LOGIN,
+    WRONG_USER,
+    ODD_LOGIN,
+    WRONG_HOST,
+    EXPIRED,
+    LOCKED_OUT,
+    WANTS_TLS,
+    NO_RIGHT,
+    CERTIFICATE,
+    OFFERS_NO_TLS,
+    NOT_THERE,
+    NO_HOST,
+    LOST,
+    CONNECTIONS,
+    USER_CONNECTIONS,
+    LIMIT,
+    HOST_BLOCKED,
+    STOPS,
+    LOCKED,
+    ENDED,
+    SLOW,
+    BAD_SQL,
+    AGAIN,
+    OTHER,
+    MENDS
+};
+
+static const struct {
+    enum cdc_action action;
+    enum text tell;
+    const char *text;
+} mends[MENDS] = {
+    /* the log */
+    [LOG_DELETED] =
+        {CDC_OPERATOR, TELL,
+         "the server has deleted log that was not read yet, so changes are missing: " BEGIN_AGAIN
+         ", or restore the logs that are missing. Keep them longer: "
+         "binlog_expire_logs_seconds"},
+    [TWO_READERS] = {CDC_RETRY, TELL,
+                     "another instance of this pipeline, or a replica with its server_id, reads "
+                     "the same server: stop it, or give one of them another name or "
+                     "source.server_id"},
+    [MORE_GTIDS] = {CDC_OPERATOR, TELL,
+                    "the server has lost transactions that are out already (another server, a "
+                    "restored backup, or RESET): let it have them again, or else " BEGIN_AGAIN},
+    [NOT_ITS_LOG] = {CDC_OPERATOR, TELL,
+                     "the server does not have the last transaction that is out (its log was "
+                     "deleted, or it is another server, or a restored backup): let it have it "
+                     "again, or else " BEGIN_AGAIN},
+    [END_LOST] = {CDC_OPERATOR, TELL,
+                  "the server has lost the end of its log, which is out already (a crash with "
+                  "sync_binlog off, or a restored backup): " BEGIN_AGAIN},
+    [NO_GTIDS] = {CDC_OPERATOR, TELL,
+                  "gtid_mode is not ON any more, or the log goes back to when it was not: SET "
+                  "GLOBAL gtid_mode = ON, or else " BEGIN_AGAIN},
+    [LARGE_EVENT] = {CDC_OPERATOR, TELL,
+                     "an event of the log is larger than the server sends: SET GLOBAL "
+                     "max_allowed_packet = 1073741824"},
+    [NO_ID] = {CDC_OPERATOR, TELL, "set server_id at the server"},
+    [NO_LOG] = {CDC_OPERATOR, TELL,
+                "the server writes no log: set log_bin in its configuration and restart it"},
+
+    /* who we are, and what we may */
+    [NO_PLUGIN] = {CDC_OPERATOR, TELL,
+                   "the client library lacks a plugin to log in with: install libmariadb's "
+                   "plugins, or set MARIADB_PLUGIN_DIR to their folder"},
+    [WRONG_LOGIN] = {CDC_OPERATOR, TELL,
+                     "correct user and password in source.url (an account with REQUIRE SSL wants "
+                     "tls=required behind it)"},
+    [WRONG_USER] = {CDC_OPERATOR, TELL, "correct user and password in source.url"},
+    [ODD_LOGIN] = {CDC_OPERATOR, TELL,
+                   "the account's way to log in is not known to the client library"},
+    [WRONG_HOST] = {CDC_OPERATOR, TELL, "the account must be allowed from this host"},
+    [EXPIRED] = {CDC_OPERATOR, TELL, "the account's password has expired: ALTER USER"},
+    [LOCKED_OUT] = {CDC_OPERATOR, TELL, "the account is locked: ALTER USER ... ACCOUNT UNLOCK"},
+    [WANTS_TLS] = {CDC_OPERATOR, TELL, "the server wants TLS: put ?tls=required behind source.url"},
+    [NO_RIGHT] = {CDC_OPERATOR, TELL, "grant the user what it lacks"},
+    [CERTIFICATE] = {CDC_OPERATOR, TELL,
+                     "the server's certificate is not the one that source.url asks for: correct "
+                     "ca, fingerprint or the host's name there, or the certificate"},
+    [OFFERS_NO_TLS] = {CDC_OPERATOR, TELL,
+                       "give the server a certificate (ssl_cert, ssl_key), or lower tls in "
+                       "source.url"},
+
+    /* the connection, and a server that is busy or stops */
+    [NOT_THERE] = {CDC_RETRY, TELL, "the server is not there; it is tried again"},
+    [NO_HOST] = {CDC_RETRY, TELL, "the host's name is not known here; it is tried again"},
+    [LOST] = {CDC_RETRY, TELL, "the connection is lost; it is tried again"},
+    [CONNECTIONS] = {CDC_RETRY, TELL, "raise max_connections"},
+    [USER_CONNECTIONS] = {CDC_RETRY, TELL, "raise max_user_connections"},
+    [LIMIT] = {CDC_RETRY, TELL, "raise the account's limit"},
+    [HOST_BLOCKED] = {CDC_RETRY, TELL, "run FLUSH HOSTS at the server"},
+    [STOPS] = {CDC_RETRY, TELL, "the server stops; it is tried again"},
+    [LOCKED] = {CDC_RETRY, TELL, "another session holds the lock"},
+    [ENDED] = {CDC_RETRY, TELL, "somebody has ended the statement; it is tried again"},
+    [SLOW] = {CDC_RETRY, TELL, "the statement took too long; it is tried again"},
+
+    /* what we have said */
+    [BAD_SQL] = {CDC_FATAL, HIDE_QUOTED,
+                 "correct the rule's `snapshot.where`, if it has one; else please report this"},
+    [AGAIN] = {CDC_RETRY, TELL, "it is tried again"},
+    [OTHER] = {CDC_RETRY, HIDE_QUOTED, "it is tried again"},
+};
+
 /* By number; `text` must stand in the message, if given; the first that fits counts. */
 static const struct fault {
     unsigned code;
     const char *text;
-    enum cdc_action action;
-    const char *remedy;
-    enum text tell;
+    enum mend mend;
 } faults[] = {
-    /* the log */
-    {1236, "purged", CDC_OPERATOR,
-     "the server has deleted log that was not read yet, so changes are missing: " BEGIN_AGAIN
-     ", or restore the logs that are missing. Keep them longer: binlog_expire_logs_seconds",
-     TELL},
-    {1236, "Could not find first log file", CDC_OPERATOR,
-     "the server has deleted log that was not read yet, so changes are missing: " BEGIN_AGAIN
-     ", or restore the logs that are missing. Keep them longer: binlog_expire_logs_seconds",
-     TELL},
-    {1236, "with the same server_uuid/server_id", CDC_RETRY,
-     "another instance of this pipeline, or a replica with its server_id, reads the same server: "
-     "stop it, or give one of them another name or source.server_id",
-     TELL},
-    {4052, NULL, CDC_RETRY,
-     "another instance of this pipeline, or a replica with its server_id, reads the same server: "
-     "stop it, or give one of them another name or source.server_id",
-     TELL},
-    {1236, "has more GTIDs than", CDC_OPERATOR,
-     "the server has lost transactions that are out already (another server, a restored backup, "
-     "or RESET): let it have them again, or else " BEGIN_AGAIN,
-     TELL},
-    {1236, "which is not in the master's binlog", CDC_OPERATOR,
-     "the server does not have the last transaction that is out (its log was deleted, or it is "
-     "another server, or a restored backup): let it have it again, or else " BEGIN_AGAIN,
-     TELL},
-    {1236, "is missing the GTID", CDC_OPERATOR,
-     "the server does not have the last transaction that is out (its log was deleted, or it is "
-     "another server, or a restored backup): let it have it again, or else " BEGIN_AGAIN,
-     TELL},
-    {1236, "position > file size", CDC_OPERATOR,
-     "the server has lost the end of its log, which is out already (a crash with sync_binlog off, "
-     "or a restored backup): " BEGIN_AGAIN,
-     TELL},
-    {1236, "impossible position", CDC_OPERATOR,
-     "the server has lost the end of its log, which is out already (a crash with sync_binlog off, "
-     "or a restored backup): " BEGIN_AGAIN,
-     TELL},
-    {1236, "AUTO_POSITION", CDC_OPERATOR,
-     "gtid_mode is not ON any more, or the log goes back to when it was not: SET GLOBAL gtid_mode "
-     "= ON, or else " BEGIN_AGAIN,
-     TELL},
-    {1236, "max_allowed_packet", CDC_OPERATOR,
-     "an event of the log is larger than the server sends: SET GLOBAL max_allowed_packet = "
-     "1073741824",
-     TELL},
-    {1236, "server id was not set", CDC_OPERATOR, "set server_id at the server", TELL},
-    {1236, "inary log is not open", CDC_OPERATOR,
-     "the server writes no log: set log_bin in its configuration and restart it", TELL},
-    {1236, NULL, CDC_RETRY, "it is tried again", TELL},
-    {1373, NULL, CDC_OPERATOR,
-     "the server has deleted log that was not read yet, so changes are missing: " BEGIN_AGAIN
-     ", or restore the logs that are missing. Keep them longer: binlog_expire_logs_seconds",
-     TELL},
-    {1381, NULL, CDC_OPERATOR,
-     "the server writes no log: set log_bin in its configuration and restart it", TELL},
+    {1236, "purged", LOG_DELETED},
+    {1236, "Could not find first log file", LOG_DELETED},
+    {1236, "with the same server_uuid/server_id", TWO_READERS},
+    {1236, "has more GTIDs than", MORE_GTIDS},
+    {1236, "which is not in the master's binlog", NOT_ITS_LOG},
+    {1236, "is missing the GTID", NOT_ITS_LOG},
+    {1236, "position > file size", END_LOST},
+    {1236, "impossible position", END_LOST},
+    {1236, "AUTO_POSITION", NO_GTIDS},
+    {1236, "max_allowed_packet", LARGE_EVENT},
+    {1236, "server id was not set", NO_ID},
+    {1236, "inary log is not open", NO_LOG},
+    {1236, NULL, AGAIN},
+    {1373, NULL, LOG_DELETED},
+    {1381, NULL, NO_LOG},
+    {4052, NULL, TWO_READERS},
 
-    /* who we are, and what we may */
-    {1045, "could not be loaded", CDC_OPERATOR,
-     "the client library lacks a plugin to log in with: install libmariadb's plugins, or set "
-     "MARIADB_PLUGIN_DIR to their folder",
-     TELL},
-    {2059, NULL, CDC_OPERATOR,
-     "the client library lacks a plugin to log in with: install libmariadb's plugins, or set "
-     "MARIADB_PLUGIN_DIR to their folder",
-     TELL},
-    {1045, NULL, CDC_OPERATOR,
-     "correct user and password in source.url (an account with REQUIRE SSL wants tls=required "
-     "behind it)",
-     TELL},
-    {1698, NULL, CDC_OPERATOR, "correct user and password in source.url", TELL},
-    {1251, NULL, CDC_OPERATOR, "the account's way to log in is not known to the client library",
-     TELL},
-    {1130, NULL, CDC_OPERATOR, "the account must be allowed from this host", TELL},
-    {1820, NULL, CDC_OPERATOR, "the account's password has expired: ALTER USER", TELL},
-    {1862, NULL, CDC_OPERATOR, "the account's password has expired: ALTER USER", TELL},
-    {3118, NULL, CDC_OPERATOR, "the account is locked: ALTER USER ... ACCOUNT UNLOCK", TELL},
-    {4151, NULL, CDC_OPERATOR, "the account is locked: ALTER USER ... ACCOUNT UNLOCK", TELL},
-    {3159, NULL, CDC_OPERATOR, "the server wants TLS: put ?tls=required behind source.url", TELL},
-    {1044, NULL, CDC_OPERATOR, "grant the user what it lacks", TELL},
-    {1142, NULL, CDC_OPERATOR, "grant the user what it lacks", TELL},
-    {1143, NULL, CDC_OPERATOR, "grant the user what it lacks", TELL},
-    {1227, NULL, CDC_OPERATOR, "grant the user what it lacks", TELL},
-    {1370, NULL, CDC_OPERATOR, "grant the user what it lacks", TELL},
-    {2026, "ertificate", CDC_OPERATOR,
-     "the server's certificate is not the one that source.url asks for: correct ca, fingerprint or "
-     "the host's name there, or the certificate",
-     TELL},
-    {2026, "ingerprint", CDC_OPERATOR,
-     "the server's certificate is not the one that source.url asks for: correct ca, fingerprint or "
-     "the host's name there, or the certificate",
-     TELL},
-    {2026, "SSL is required", CDC_OPERATOR,
-     "give the server a certificate (ssl_cert, ssl_key), or lower tls in source.url", TELL},
-    {2026, NULL, CDC_RETRY, LOST, TELL},
+    {1045, "could not be loaded", NO_PLUGIN},
+    {1045, NULL, WRONG_LOGIN},
+    {1130, NULL, WRONG_HOST},
+    {1251, NULL, ODD_LOGIN},
+    {1698, NULL, WRONG_USER},
+    {1820, NULL, EXPIRED},
+    {1862, NULL, EXPIRED},
+    {2026, "ertificate", CERTIFICATE},
+    {2026, "ingerprint", CERTIFICATE},
+    {2026, "SSL is required", OFFERS_NO_TLS},
+    {2026, NULL, LOST},
+    {2059, NULL, NO_PLUGIN},
+    {3118, NULL, LOCKED_OUT},
+    {3159, NULL, WANTS_TLS},
+    {4151, NULL, LOCKED_OUT},
 
-    /* the connection, and a server that is busy or stops */
-    {2002, NULL, CDC_RETRY, "the server is not there; it is tried again", TELL},
-    {2003, NULL, CDC_RETRY, "the server is not there; it is tried again", TELL},
-    {2005, NULL, CDC_RETRY, "the host's name is not known here; it is tried again", TELL},
-    {2006, NULL, CDC_RETRY, LOST, TELL},
-    {2012, NULL, CDC_RETRY, LOST, TELL},
-    {2013, NULL, CDC_RETRY, LOST, TELL},
-    {2055, NULL, CDC_RETRY, LOST, TELL},
-    {1040, NULL, CDC_RETRY, "raise max_connections", TELL},
-    {1203, NULL, CDC_RETRY, "raise max_user_connections", TELL},
-    {1226, NULL, CDC_RETRY, "raise the account's limit", TELL},
-    {1129, NULL, CDC_RETRY, "run FLUSH HOSTS at the server", TELL},
-    {1053, NULL, CDC_RETRY, "the server stops; it is tried again", TELL},
-    {1077, NULL, CDC_RETRY, "the server stops; it is tried again", TELL},
-    {1079, NULL, CDC_RETRY, "the server stops; it is tried again", TELL},
-    {1927, NULL, CDC_RETRY, LOST, TELL},
-    {4031, NULL, CDC_RETRY, LOST, TELL},
-    {1205, NULL, CDC_RETRY, "another session holds the lock", TELL},
-    {1213, NULL, CDC_RETRY, "another session holds the lock", TELL},
-    {1317, NULL, CDC_RETRY, "somebody has ended the statement; it is tried again", TELL},
-    {3024, NULL, CDC_RETRY, TOO_SLOW, TELL},
-    {1969, NULL, CDC_RETRY, TOO_SLOW, TELL},
+    {1044, NULL, NO_RIGHT},
+    {1142, NULL, NO_RIGHT},
+    {1143, NULL, NO_RIGHT},
+    {1227, NULL, NO_RIGHT},
+    {1370, NULL, NO_RIGHT},
 
-    /* what we have said */
-    {1064, NULL, CDC_FATAL,
-     "correct the rule's `snapshot.where`, if it has one; else please report this", HIDE_QUOTED},
-    {0, NULL, CDC_RETRY, "it is tried again", HIDE_QUOTED},
+    {1040, NULL, CONNECTIONS},
+    {1053, NULL, STOPS},
+    {1077, NULL, STOPS},
+    {1079, NULL, STOPS},
+    {1129, NULL, HOST_BLOCKED},
+    {1203, NULL, USER_CONNECTIONS},
+    {1205, NULL, LOCKED},
+    {1213, NULL, LOCKED},
+    {1226, NULL, LIMIT},
+    {1317, NULL, ENDED},
+    {1927, NULL, LOST},
+    {1969, NULL, SLOW},
+    {2002, NULL, NOT_THERE},
+    {2003, NULL, NOT_THERE},
+    {2005, NULL, NO_HOST},
+    {2006, NULL, LOST},
+    {2012, NULL, LOST},
+    {2013, NULL, LOST},
+    {2055, NULL, LOST},
+    {3024, NULL, SLOW},
+    {4031, NULL, LOST},
+
+    {1064, NULL, BAD_SQL},
+    {0, NULL, OTHER},
 };
 
 static const struct fault *classify(unsigned code, const char *text)
@@ -195,20 +248,16 @@ static void tell(const char *text, enum text how, char *ret, size_t size)
     snprintf(ret, size, "%.*s'...%.*s", (int)(from - text), text, (int)strcspn(to, "\r\n"), to);
 }
 
-static bool is_right(unsigned code)
-{
-    return code == 1044 || code == 1142 || code == 1143 || code == 1227 || code == 1370;
-}
-
 int mys_fail_code(unsigned code, const char *text, const char *mend, struct cdc_error *err)
 {
     char line[320];
-    const struct fault *fault = classify(code, text);
-    tell(*text ? text : "no answer", fault->tell, line, sizeof line);
-    if (mend && is_right(code))
-        return cdc_fail(err, fault->action, "mysql",
+    enum mend what = classify(code, text)->mend;
+    tell(*text ? text : "no answer", mends[what].tell, line, sizeof line);
+    if (mend && what == NO_RIGHT)
+        return cdc_fail(err, mends[what].action, "mysql",
                         "%s (error %u); have it done by someone who may: %s", line, code, mend);
-    return cdc_fail(err, fault->action, "mysql", "%s (error %u); %s", line, code, fault->remedy);
+    return cdc_fail(err, mends[what].action, "mysql", "%s (error %u); %s", line, code,
+                    mends[what].text);
 }
 
 int mys_fail(MYSQL *conn, const char *mend, struct cdc_error *err)
@@ -224,10 +273,6 @@ void mys_clear(MYSQL_RES **res)
 }
 
 /* ---- connections ---- */
-
-#define NO_TLS                                                                                     \
-    "the server offers no TLS, and source.url requires it; give the server a certificate "         \
-    "(ssl_cert, ssl_key), or lower tls in source.url"
 
 static void set_flag(MYSQL *conn, enum mysql_option option, bool on)
 {
@@ -313,15 +358,13 @@ static int no_tls(struct cdc_error *err)
                     "certificate (ssl_cert, ssl_key), or lower tls in source.url");
 }
 
-/*
- * Before a password is sent (greeting.c). MariaDB's ways to log in never send it as it is, and
- * MariaDB logs a warning for every connection that ends without a login: so not there.
+/* Before a password is sent (greeting.c); with `verify` the library itself refuses what has none.
  */
 static int ask_tls(const struct mys_server *srv, bool *ret, struct cdc_error *err)
 {
     bool offered = srv->offer == MYS_OFFER_TLS;
     *ret = wants_tls(srv);
-    if (!*ret || srv->socket)
+    if (!*ret || srv->socket || srv->tls == MYS_TLS_VERIFY)
         return CDC_OK;
     if (srv->offer == MYS_OFFER_UNKNOWN && mys_offers_tls(srv, &offered, err) < 0)
         return CDC_FAIL;
@@ -331,6 +374,7 @@ static int ask_tls(const struct mys_server *srv, bool *ret, struct cdc_error *er
     return CDC_OK;
 }
 
+/* CDC_AGAIN: not in that way, see tls.c. */
 static int finish_connect(MYSQL *conn, const struct mys_server *srv, unsigned silent_s,
                           struct cdc_error *err)
 {
@@ -341,8 +385,14 @@ static int finish_connect(MYSQL *conn, const struct mys_server *srv, unsigned si
     if (srv->ca && access(srv->ca, R_OK) != 0)
         return cdc_fail(err, CDC_OPERATOR, "mysql",
                         "the file that source.url names as ca cannot be read (errno %d)", errno);
-    if (!mysql_real_connect(conn, srv->host, srv->user, srv->password, NULL, srv->port, srv->socket,
-                            0))
+    if (tls)
+        mys_tls_begin(conn, srv);
+    const char *host = srv->socket ? NULL : srv->host; /* with one the library would take TCP */
+    MYSQL *there =
+        mysql_real_connect(conn, host, srv->user, srv->password, NULL, srv->port, srv->socket, 0);
+    if (mys_tls_end(conn))
+        return CDC_AGAIN;
+    if (!there)
         return mys_fail(conn, NULL, err);
     if (srv->tls >= MYS_TLS_REQUIRED && !mysql_get_ssl_cipher(conn))
         return no_tls(err);
@@ -362,7 +412,7 @@ int mys_connect_within(const struct mys_server *srv, unsigned silent_s, MYSQL **
         *ret = conn;
     else
         mysql_close(conn);
-    return rc;
+    return rc == CDC_AGAIN ? mys_connect_within(srv, silent_s, ret, err) : rc;
 }
 
 int mys_connect(const struct mys_server *srv, MYSQL **ret, struct cdc_error *err)
@@ -370,16 +420,22 @@ int mys_connect(const struct mys_server *srv, MYSQL **ret, struct cdc_error *err
     return mys_connect_within(srv, 0, ret, err);
 }
 
+/*
+ * MySQL is asked for TLS before each connection, since it may lose it at any time (ALTER INSTANCE
+ * RELOAD TLS), and would get the password in clear text; it does not log that. MariaDB's ways to
+ * log in never send it as it is, and MariaDB logs a warning for every connection that ends without
+ * a login: so there once.
+ */
 int mys_sql(struct mys_server *srv, struct cdc_error *err)
 {
-    bool tls = false;
     srv->sql_used_us = cdc_mono_us();
-    if (srv->tls != MYS_TLS_OFF && !srv->socket && srv->offer == MYS_OFFER_UNKNOWN) {
-        if (mys_offers_tls(srv, &tls, err) < 0)
-            return CDC_FAIL;
-        srv->offer = tls ? MYS_OFFER_TLS : MYS_OFFER_PLAIN;
-    }
-    return srv->sql ? CDC_OK : mys_connect_within(srv, ASK_SILENT_S, &srv->sql, err);
+    if (srv->sql)
+        return CDC_OK;
+    if (mys_connect_within(srv, ASK_SILENT_S, &srv->sql, err) < 0)
+        return CDC_FAIL;
+    if (mariadb_connection(srv->sql) && wants_tls(srv))
+        srv->offer = mysql_get_ssl_cipher(srv->sql) ? MYS_OFFER_TLS : MYS_OFFER_PLAIN;
+    return CDC_OK;
 }
 
 void mys_sql_close(struct mys_server *srv)

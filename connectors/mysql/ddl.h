@@ -35,7 +35,13 @@ enum {
     MYS_TEMPORARY = 1u << 1, /* tables that nobody else sees */
     MYS_RENAMED = 1u << 2,   /* ALTER: names[0] is now names[1] */
     MYS_ROWS_GONE = 1u << 3, /* rows vanish or come without row events: partitions, OR REPLACE */
+    MYS_SWALLOWED = 1u << 4, /* ALTER: names[1] is no table any more, its rows are names[0]'s */
+    MYS_FILLED = 1u << 5,    /* CREATE: with the rows of a query */
+    MYS_LINKED = 1u << 6,    /* CREATE, ALTER: a foreign key that changes rows by itself */
+    MYS_DBS_MANY = 1u << 7,  /* UNSURE: `dbs` are not all */
 };
+
+#define MYS_DBS_MOST 64
 
 struct mys_table_name {
     const char *db, *name; /* UTF-8; as written, whatever the case */
@@ -46,6 +52,10 @@ struct mys_statement {
     unsigned flags;
     size_t n;
     struct mys_table_name *names;
+    /* UNSURE: whatever stands before a dot, each once. Of other databases' tables, views and
+     * functions that it uses the database is among them; the default one need not be. */
+    size_t n_dbs;
+    const char **dbs;
     struct mys_xid xid; /* XA */
 };
 

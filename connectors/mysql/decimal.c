@@ -44,7 +44,17 @@ static void split(unsigned precision, unsigned scale, struct groups *ret)
         ret->digits[ret->n++] = (uint8_t)(scale % 9);
 }
 
-/* false: malformed. */
+static uint32_t group_of(const uint8_t *p, unsigned bytes)
+{
+    switch (bytes) {
+    case 1: return p[0];
+    case 2: return (uint32_t)p[0] << 8 | p[1];
+    case 3: return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+    default: return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    }
+}
+
+/* The first bit is inverted, and of a negative number all. false: malformed. */
 static bool read_groups(struct cdc_reader *rd, unsigned precision, unsigned scale,
                         struct groups *ret)
 {
@@ -53,16 +63,17 @@ static bool read_groups(struct cdc_reader *rd, unsigned precision, unsigned scal
         return false;
     split(precision, scale, ret);
     ret->minus = !(p[0] & 0x80);
-    uint8_t mask = ret->minus ? 0xff : 0, first = 0x80;
     for (unsigned i = 0; i < ret->n; i++) {
-        uint32_t val = 0;
-        for (unsigned len = bytes_of[ret->digits[i]]; len > 0; len--) {
-            val = val << 8 | (uint8_t)(*p++ ^ mask ^ first);
-            first = 0;
-        }
-        ret->value[i] = val;
+        unsigned bytes = bytes_of[ret->digits[i]], spare = 32 - 8 * bytes;
+        uint32_t val = group_of(p, bytes);
+        if (ret->minus)
+            val ^= UINT32_MAX >> spare;
+        if (i == 0)
+            val ^= UINT32_C(0x80000000) >> spare;
         if (val >= powers[ret->digits[i]])
             return false;
+        ret->value[i] = val;
+        p += bytes;
     }
     return true;
 }

@@ -278,7 +278,8 @@ static void read_gtid_mariadb(struct cdc_reader *rd, struct mys_event *ev)
 
 static void read_query(struct cdc_reader *rd, struct mys_event *ev)
 {
-    mys_read_le(rd, 8);
+    ev->query.thread = (uint32_t)mys_read_le(rd, 4);
+    mys_read_le(rd, 4);
     uint8_t db_len = cdc_read_u8(rd);
     ev->query.error = (uint16_t)mys_read_le(rd, 2);
     uint16_t status_len = (uint16_t)mys_read_le(rd, 2);
@@ -329,22 +330,37 @@ static void read_payload(struct cdc_reader *rd, struct mys_event *ev)
         rd->failed = true;
 }
 
+/* Its length, and the text with a NUL behind it. */
+static const char *read_name(struct cdc_reader *rd)
+{
+    uint8_t len = cdc_read_u8(rd);
+    size_t from = rd->off;
+    const char *name = cdc_read_cstr(rd);
+    if (rd->off - from != len + 1u)
+        rd->failed = true;
+    return name;
+}
+
 static void read_table_map(struct cdc_reader *rd, struct mys_event *ev)
 {
     ev->map.id = mys_read_le(rd, 6);
     mys_read_le(rd, 2);
-    uint8_t db_len = cdc_read_u8(rd);
-    ev->map.db = cdc_read_cstr(rd);
-    uint8_t name_len = cdc_read_u8(rd);
-    ev->map.name = cdc_read_cstr(rd);
+    ev->map.db = read_name(rd);
+    ev->map.name = read_name(rd);
     ev->map.columns = rd->off;
-    if (!rd->failed && (strlen(ev->map.db) != db_len || strlen(ev->map.name) != name_len))
-        rd->failed = true;
 }
 
-static const uint8_t *read_bitmap(struct cdc_reader *rd, uint32_t n)
+/* A bit for each of n columns; *ret_set: how many are set. */
+static const uint8_t *read_bitmap(struct cdc_reader *rd, uint32_t n, uint32_t *ret_set)
 {
-    return cdc_read_raw(rd, (n + 7) / 8);
+    const uint8_t *bits = cdc_read_raw(rd, (n + 7) / 8);
+    uint32_t set = 0;
+    for (uint32_t i = 0; bits && i < n / 8; i++)
+        set += (uint32_t)__builtin_popcount(bits[i]);
+    if (bits && n % 8)
+        set += (uint32_t)__builtin_popcount(bits[n / 8] & ((1u << n % 8) - 1));
+    *ret_set = set;
+    return bits;
 }
 
 /* Version 2 has more between head and columns, whose length counts its own two bytes. */
@@ -390,9 +406,9 @@ static void read_rows(struct cdc_reader *rd, struct mys_event *ev)
         rd->failed = true;
     ev->rows.n = rd->failed ? 0 : (uint32_t)n;
     if (ev->rows.op != MYS_INSERT)
-        ev->rows.before = read_bitmap(rd, ev->rows.n);
+        ev->rows.before = read_bitmap(rd, ev->rows.n, &ev->rows.n_before);
     if (ev->rows.op != MYS_DELETE)
-        ev->rows.after = read_bitmap(rd, ev->rows.n);
+        ev->rows.after = read_bitmap(rd, ev->rows.n, &ev->rows.n_after);
     ev->rows.rows = read_rest(rd);
 }
 

@@ -102,6 +102,7 @@ struct mys_event {
         } gtid;
         struct {
             struct cdc_slice status, db, sql;
+            uint32_t thread; /* the session's number at the server where it was written first */
             uint16_t error;
             bool packed; /* sql: see mys_unpack */
         } query;
@@ -123,6 +124,7 @@ struct mys_event {
             enum mys_op op;
             uint32_t n;                    /* columns */
             const uint8_t *before, *after; /* bit per column, LSB first; NULL: no such image */
+            uint32_t n_before, n_after;    /* bits that are set in them */
             struct cdc_slice rows;
         } rows;
         struct {
@@ -179,9 +181,16 @@ bool mys_tag_valid(const uint8_t *tag, size_t len);
 
 /* MySQL's length-encoded integer; 0 and failed when cut short or no number. */
 uint64_t mys_read_lenenc(struct cdc_reader *rd);
-/* Little-endian integers of n <= 8 bytes. */
+/* Little-endian integers of n <= 8 bytes; the usual ones are one load each. */
 static inline uint64_t mys_read_le(struct cdc_reader *rd, unsigned n)
 {
+    switch (n) {
+    case 1: return cdc_read_u8(rd);
+    case 2: return cdc_read_le16(rd);
+    case 4: return cdc_read_le32(rd);
+    case 8: return cdc_read_le64(rd);
+    default: break;
+    }
     const uint8_t *p = cdc_read_raw(rd, n);
     uint64_t val = 0;
     for (unsigned i = 0; p && i < n; i++)

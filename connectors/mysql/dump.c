@@ -17,7 +17,8 @@
  * `once`: a second dump, which ends where the log ends now. It has no id and no uuid, else the
  * server would end the first for its sake.
  *
- * An EOF packet while it should go on is how MySQL says that it stops.
+ * An EOF packet while it should go on is how MySQL says that it stops. A file whose last event is
+ * torn ends it with an error that only its text tells apart.
  * Protocol: MySQL source, COM_BINLOG_DUMP and COM_BINLOG_DUMP_GTID; MariaDB Knowledge Base,
  * "Replication Protocol".
  */
@@ -40,6 +41,8 @@
 #define SILENT_BEATS   3  /* heartbeats missed: lost */
 #define SEARCH_BEATS   12 /* `once` may have to search long for where to begin */
 #define NON_BLOCKING   1
+#define TORN_CODE      1236
+#define TORN           "truncated in the middle of event"
 #define REPLICA_RIGHTS "GRANT REPLICATION SLAVE ON *.* TO the user of source.url"
 
 /* How the reader ended. */
@@ -242,6 +245,8 @@ static int why_ended(const struct mys_dump *dump, struct cdc_error *err)
                         "the server has sent something that is no event; it is tried again");
     case END_ERROR: break;
     }
+    if (dump->code == TORN_CODE && strstr(dump->text, TORN) && !dump->once)
+        return CDC_END;
     return mys_fail_code(dump->code, dump->text, REPLICA_RIGHTS, err);
 }
 

@@ -9,8 +9,8 @@
  *   packet     length 3 | number 1 | 10 | version .. 0 | thread 4 | salt 8 | 0 | capabilities 2 ..
  *              length 3 | number 1 | 255 | error 2 | text
  *
- * The server notes such a connection as aborted, hence once for each struct mys_server, not for
- * each of its connections. MySQL source, sql/auth/sql_authentication.cc.
+ * The server counts such a connection as aborted (Aborted_connects), and MariaDB logs it: mys_sql
+ * says how often we ask. MySQL source, sql/auth/sql_authentication.cc.
  */
 #include "mysql.h"
 

@@ -1,5 +1,5 @@
 /*
- * gtid.h - sets of transactions: MySQL's GTID sets (with tags, 8.4 and newer) and MariaDB's lists.
+ * gtid.h - sets of transactions: MySQL's GTID sets (with tags, 8.3 and newer) and MariaDB's lists.
  *
  *   MySQL    3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:7:blue:3,...   every transaction one by one
  *   MariaDB  0-1-100,2-7-55    domain-server-number: all of the domain up to the number

@@ -14,7 +14,8 @@ const char mys_list_keys[] =
 const char mys_list_cascades[] =
     "SELECT CONSTRAINT_SCHEMA AS TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME "
     "FROM information_schema.REFERENTIAL_CONSTRAINTS "
-    "WHERE (DELETE_RULE IN ('CASCADE', 'SET NULL') OR UPDATE_RULE IN ('CASCADE', 'SET NULL'))"
+    "WHERE (DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+    " OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))"
     " ORDER BY CAST(CONSTRAINT_SCHEMA AS BINARY), CAST(TABLE_NAME AS BINARY), CONSTRAINT_NAME";
 
 int mys_listing_read(MYSQL *conn, const char *sql, struct mys_listing *ret, struct cdc_error *err)

@@ -5,12 +5,15 @@
  *   {field 1, length lenenc, bytes}...
  *
  * The optional fields speak of columns by their order among those of one sort: signs of numeric
- * ones, MSB first (BIT is none, YEAR is), charsets of string ones (also of vectors, on MariaDB of
- * geometries; ENUM and SET apart), labels of SETs and of ENUMs. MariaDB's
- * binlog_row_metadata=NO_LOG has none of them, MINIMAL signs and charsets, FULL all. A field that
- * we do not know is skipped.
+ * ones, MSB first (BIT is none, YEAR is, but in MySQL 8.0.15 it is not), charsets of string ones
+ * (also of vectors, on MariaDB of geometries; ENUM and SET apart), labels of SETs and of ENUMs.
+ * MariaDB's binlog_row_metadata=NO_LOG has none of them, MINIMAL signs and charsets, FULL all. A
+ * field that we do not know is skipped.
  */
 #include "decode.h"
+
+#include <stdio.h>
+
 #include "types.h"
 
 enum field {
@@ -75,16 +78,65 @@ static struct mys_map_column *next_of(const struct walk *walk, unsigned sort, ui
     return NULL;
 }
 
-static void read_signs(struct walk *walk)
+/*
+ * Does YEAR have a sign, always 1? MySQL 8.0.15 gives it none, 8.0.31 and MariaDB do; when it
+ * changed is not known. CDC_AGAIN: either may be.
+ */
+static int year_signs(const struct mys_format *fmt)
+{
+    unsigned major = 0, minor = 0, patch = 0;
+    if (fmt->mariadb || sscanf(fmt->server, "%u.%u.%u", &major, &minor, &patch) != 3)
+        return CDC_OK;
+    unsigned version = major * 10000 + minor * 100 + patch;
+    return version >= 80029 ? CDC_OK : version < 80016 ? CDC_END : CDC_AGAIN;
+}
+
+/* With a sign for YEAR or without one; false: that does not fit. */
+static bool try_signs(struct walk *walk, bool year)
 {
     struct mys_map_column *col;
     uint8_t bits = 0;
+    bool fits = true;
     unsigned n = 0;
-    for (uint32_t i = 0; (col = next_of(walk, NUMERIC, &i)); n++) {
+    for (uint32_t i = 0; (col = next_of(walk, NUMERIC, &i));) {
+        col->is_unsigned = 1;
+        if (col->type == MYS_YEAR && !year)
+            continue;
         if (n % 8 == 0)
             bits = cdc_read_u8(&walk->rd);
-        col->is_unsigned = (int8_t)(bits >> (7 - n % 8) & 1);
+        col->is_unsigned = (int8_t)(bits >> (7 - n++ % 8) & 1);
+        fits &= col->type != MYS_YEAR || col->is_unsigned;
     }
+    return fits && !walk->rd.failed && cdc_reader_left(&walk->rd) == 0;
+}
+
+/* Behind the first YEAR information_schema must tell them. */
+static void forget_signs(struct walk *walk)
+{
+    struct mys_map_column *col;
+    bool behind = false;
+    for (uint32_t i = 0; (col = next_of(walk, NUMERIC, &i));) {
+        if (behind)
+            col->is_unsigned = -1;
+        behind |= col->type == MYS_YEAR;
+    }
+}
+
+static void read_signs(struct walk *walk)
+{
+    struct cdc_reader start = walk->rd;
+    int year = year_signs(walk->fmt);
+    if (year == CDC_AGAIN) {
+        bool without = try_signs(walk, false);
+        walk->rd = start;
+        if (try_signs(walk, true)) {
+            if (without)
+                forget_signs(walk);
+            return;
+        }
+        walk->rd = start;
+    }
+    try_signs(walk, year == CDC_OK);
 }
 
 /* A default, then the columns that differ by their place among those of the sort. */

@@ -5,16 +5,21 @@
  *   url.c          the options: where the server is, who we are to it
  *   conn.c         connections, queries, error numbers -> what to do (the one table)
  *   greeting.c     does the server offer TLS? Asked before a password is sent
+ *   tls.c          sessions whose certificates are not to be verified load none
  *   server.c       what the server says of itself: flavour, logs, GTIDs; refusals; a settled place
+ *   rights.c       what the user may do, as SHOW GRANTS says
  *   resume.c       the checkpoint against the server: same one, another, purged, foreign
  *   dump.c ring.c  the log's packets: a thread that reads, a bounded ring between it and the stream
  *   stream.c       dump -> events, payloads opened, the one deadline, positions
  *   apply.c        events -> changes; transactions, row counts, cuts
  *   statement.c    QUERY events: DDL, range deletes, changes that are not in the log
+ *   links.c        foreign keys whose effects are not in the log
  *   xa.c           prepared transactions: remembered, read again when they commit
+ *   xa_check.c     were they really committed?
  *   reread.c       rows read again by key, for what a partial image lacks
  *   relation.c     table maps -> cdc_table
  *   catalogue*.c   information_schema: columns, tables, what no map says
+ *   fold.c         names without regard to case, where the server takes them so
  *   look.c         the server's logs, for metrics
  *   preflight.c    `check`
  *   propose.c      `init`
@@ -57,10 +62,10 @@ struct mys_server {
     char *host, *user, *password, *socket; /* owned; socket: a path, or NULL */
     unsigned port;
     enum mys_tls tls;
-    enum mys_offer offer;   /* what the server offers, once the first connection was made */
-    char *ca, *fingerprint; /* owned, or NULL */
-    uint32_t server_id;     /* ours, as a replica */
-    char uuid[37];          /* ours likewise, made of the pipeline's name: stable */
+    _Atomic enum mys_offer offer; /* what MariaDB offers, once the first connection was made */
+    char *ca, *fingerprint;       /* owned, or NULL */
+    uint32_t server_id;           /* ours, as a replica */
+    char uuid[37];                /* ours likewise, made of the pipeline's name: stable */
     int64_t heartbeat_us;
     size_t max_row;
     bool lock; /* `lock: auto`: the brief global read lock may be used (FTWRL) */
@@ -69,6 +74,13 @@ struct mys_server {
     int64_t sql_used_us;
     int64_t connect_us; /* how long connecting, and any answer, may take; 0: 10 s, no limit */
 };
+
+/* What one event of a payload may have: two images of a row, so that apply.c can tell of one that
+ * is larger than max_row whose it is, and their head. */
+static inline size_t mys_event_max(const struct mys_server *srv)
+{
+    return 2 * srv->max_row + ((size_t)1 << 20);
+}
 
 enum mys_image { MYS_IMAGE_FULL, MYS_IMAGE_MINIMAL, MYS_IMAGE_NOBLOB };
 enum mys_metadata { MYS_META_FULL, MYS_META_MINIMAL, MYS_META_NONE };
@@ -83,10 +95,16 @@ struct mys_facts {
     uint32_t server_id;
     bool log_bin, row_format, checksum, partial_json;
     bool strict;   /* MariaDB: gtid_strict_mode */
+    bool xa_doubt; /* an XA COMMIT in the log may not have been done (xa_check.c) */
     bool cascades; /* foreign keys' effects are in the log (MySQL 9.6 and newer, by its setting) */
     uint8_t lower_case; /* lower_case_table_names: 0, 1, 2 */
     enum mys_image image;
     enum mys_metadata metadata;
+};
+
+/* A table by its names. */
+struct mys_which {
+    const char *schema, *name;
 };
 
 /* A result of conn.c; freed by MYS_CLEAR. */
@@ -233,6 +251,12 @@ CDC_CHECK int mys_offers_tls(const struct mys_server *srv, bool *ret, struct cdc
 /* The first packet of a server, without its head. CDC_FAIL: no greeting. */
 CDC_CHECK int mys_greeting_read(struct cdc_slice packet, bool *ret_tls, struct cdc_error *err);
 
+/* ---- tls.c ---- */
+/* The connection that this thread makes next verifies nothing but a fingerprint, unless srv wants
+ * more. Up to the end. */
+void mys_tls_begin(MYSQL *conn, const struct mys_server *srv);
+bool mys_tls_end(MYSQL *conn); /* true: refused for that reason; the next one will not be */
+
 /* ---- server.c ---- */
 CDC_CHECK int mys_facts_read(MYSQL *conn, struct mys_facts *ret, struct cdc_error *err);
 /* Settings that lose changes or cannot be read, unless accepted: CDC_OPERATOR with the SQL. */
@@ -244,6 +268,8 @@ CDC_CHECK int mys_fingerprint(const struct mys_source *src, struct cdc_buf *ret)
  * Where the log ends, such that every transaction that begins before file:pos is in gtids and is
  * seen by any snapshot opened from now on. MySQL without GTIDs: file:pos alone, and a transaction
  * before it may be unseen still (only a lock excludes that). Ends in pos->kind TX without `last`.
+ * CDC_AGAIN: transactions that have begun did not end until the deadline, which err says; *ret is
+ * then such a place all the same, but an early one: the beginning of the log's file.
  */
 CDC_CHECK int mys_settled(MYSQL *conn, const struct mys_facts *facts, int64_t deadline_us,
                           struct mys_pos *ret, struct cdc_error *err);
@@ -254,11 +280,27 @@ CDC_CHECK int mys_executed(MYSQL *conn, const struct mys_facts *facts, struct my
 /* The parts of it, for looks whose place is exact. The log's end: file and pos alone. */
 CDC_CHECK int mys_log_end(MYSQL *conn, const struct mys_facts *facts, struct mys_pos *ret,
                           struct cdc_error *err);
+/* The name changed with MySQL 8.0.22. */
+const char *mys_replica_status_sql(const struct mys_facts *facts);
 /* MySQL: transactions on their way into the log (gtid_owned). */
 CDC_CHECK int mys_owned(MYSQL *conn, struct mys_gtids *ret, struct cdc_error *err);
 /* MariaDB: file and pos of this session's snapshot; the GTIDs before file:pos. */
 CDC_CHECK int mys_snapshot_place(MYSQL *conn, struct mys_pos *ret, struct cdc_error *err);
 CDC_CHECK int mys_gtids_at(MYSQL *conn, struct mys_pos *pos, struct cdc_error *err);
+
+/* ---- rights.c ---- */
+/* SHOW GRANTS; *ret NULL: the server has no grant tables, and all is allowed. */
+CDC_CHECK int mys_rights_read(MYSQL *conn, MYSQL_RES **ret, struct cdc_error *err);
+/* Is the right, as GRANT writes it, there ON *.*, also by a role that is active? */
+bool mys_may(MYSQL_RES *rights, const char *right);
+
+/* ---- links.c ---- */
+/* Do such keys matter: what they do is not in the log, and that is not accepted? */
+bool mys_links_matter(const struct mys_source *src);
+/* Refuses (CDC_OPERATOR) where a captured table has one, or this one. */
+CDC_CHECK int mys_links_check(struct mys_source *src, struct cdc_error *err);
+CDC_CHECK int mys_links_refuse(struct mys_source *src, const struct mys_which *which,
+                               struct cdc_error *err);
 
 /* ---- resume.c ---- */
 /* Decides head, resume, phase, incarnation from the checkpoint and the server. */
@@ -279,7 +321,8 @@ CDC_CHECK int mys_dump_open(const struct mys_server *srv, const struct mys_facts
                             struct cdc_error *err);
 /*
  * The next event, its bytes until the next call. CDC_AGAIN: none until the deadline, or woken.
- * CDC_END: `once`, and it is over. CDC_FAIL: lost (retry), refused by the server (operator).
+ * CDC_END: `once`, and it is over; else the file that is read ends inside an event. CDC_FAIL: lost
+ * (retry), refused by the server (operator).
  */
 CDC_CHECK int mys_dump_next(struct mys_dump *dump, int64_t deadline_us, struct cdc_slice *ret,
                             struct cdc_error *err);
@@ -324,6 +367,9 @@ CDC_CHECK int mys_gap_all(struct mys_source *src, struct cdc_batch *batch, const
 /* One change CDC_OP_GAP of that table. */
 CDC_CHECK int mys_gap_table(struct mys_source *src, struct cdc_batch *batch, struct cdc_table *tab,
                             struct cdc_error *err);
+/* The same for a row of which a JSON document is not known (rows.h), and a warning. */
+CDC_CHECK int mys_gap_lost(struct mys_source *src, struct cdc_batch *batch, struct cdc_table *tab,
+                           struct cdc_error *err);
 /* A QUERY event inside or outside of a transaction, but for BEGIN, COMMIT and XA. */
 CDC_CHECK int mys_statement_apply(struct mys_source *src, struct cdc_batch *batch,
                                   const struct mys_event *ev, const struct mys_statement *stmt,
@@ -342,9 +388,12 @@ CDC_CHECK int mys_xa_prepared(struct mys_source *src, const struct mys_xid *xid,
  * gap in every table. one_phase: the open transaction itself, whose rows were kept so far.
  */
 CDC_CHECK int mys_xa_commit(struct mys_source *src, struct cdc_batch *batch,
-                            const struct mys_xid *xid, struct cdc_error *err);
+                            const struct mys_event *ev, const struct mys_xid *xid,
+                            struct cdc_error *err);
 CDC_CHECK int mys_xa_one_phase(struct mys_source *src, struct cdc_error *err);
-void mys_xa_rollback(struct mys_source *src, const struct mys_xid *xid);
+/* XA ROLLBACK. Of one whose commit we have emitted: a gap in every table. */
+CDC_CHECK int mys_xa_rollback(struct mys_source *src, struct cdc_batch *batch,
+                              const struct mys_xid *xid, struct cdc_error *err);
 /* Are rows being read again? Then they come before the dump's next event. */
 bool mys_xa_reading(const struct mys_source *src);
 /*
@@ -353,7 +402,25 @@ bool mys_xa_reading(const struct mys_source *src);
  */
 CDC_CHECK int mys_xa_more(struct mys_source *src, struct cdc_batch *batch, int64_t deadline_us,
                           struct cdc_error *err);
-void mys_xa_done(struct mys_source *src); /* at close, and when a dump is opened anew */
+void mys_xa_drop(struct mys_source *src); /* what it keeps and reads: the log broke off */
+void mys_xa_done(struct mys_source *src); /* at close */
+
+/* ---- xa_check.c ---- */
+/* The last change in each table of a transaction of which it is not known whether it was done. */
+struct mys_doubt {
+    struct mys_doubt_row *rows; /* owned */
+};
+CDC_CHECK int mys_doubt_add(struct mys_doubt *doubt, const struct cdc_change *chg,
+                            struct cdc_error *err);
+/* A table of which no row can be asked for. */
+CDC_CHECK int mys_doubt_blind(struct mys_doubt *doubt, struct cdc_table *tab,
+                              struct cdc_error *err);
+/* CDC_OK: it was done. CDC_AGAIN: rows are still locked. CDC_END: it cannot be known. */
+CDC_CHECK int mys_doubt_ask(struct mys_source *src, struct mys_doubt *doubt, struct cdc_error *err);
+/* A gap of each of its tables. */
+CDC_CHECK int mys_doubt_gap(struct mys_source *src, struct cdc_batch *batch,
+                            const struct mys_doubt *doubt, struct cdc_error *err);
+void mys_doubt_done(struct mys_doubt *doubt);
 
 /* ---- reread.c ---- */
 /* The row of `after`, whose key has moved: its UNCHANGED values out of the table, if they can be
@@ -372,17 +439,23 @@ void mys_rels_done(struct mys_source *src); /* forgets all: a new dump, another 
 CDC_CHECK int mys_rel_by_name(struct mys_source *src, const char *schema, const char *name,
                               struct cdc_table **ret, struct cdc_error *err);
 /*
- * The table as the catalogue of `conn` shows it now, for copies; with the shape's fields where
- * wanted (ret_shape may be NULL; owned by the caller). CDC_END: there is none, or it is not
- * captured. Any thread (known_lock).
+ * The table as the catalogue of `conn` shows it now, for copies; a reference. CDC_END: there is
+ * none, or it is not captured. Any thread (known_lock).
  */
-CDC_CHECK int mys_rel_now(struct mys_source *src, MYSQL *conn, const char *schema, const char *name,
-                          struct cdc_table **ret, struct mys_shape **ret_shape,
-                          struct cdc_error *err);
+CDC_CHECK int mys_rel_now(struct mys_source *src, MYSQL *conn, const struct mys_which *which,
+                          struct cdc_table **ret, struct cdc_error *err);
+/* The same with how its values come; both the caller's. */
+struct mys_described {
+    struct cdc_table *tab;
+    struct mys_shape *shape;
+};
+CDC_CHECK int mys_rel_describe(struct mys_source *src, MYSQL *conn, const struct mys_which *which,
+                               struct mys_described *ret, struct cdc_error *err);
 
 /* Schemas that are never captured. */
 bool mys_is_system(const char *schema);
-/* In place: the form in which names are compared and kept (lower_case_table_names). */
+/* ---- fold.c ---- */
+/* In place: the form in which names (UTF-8) are compared and kept (lower_case_table_names). */
 void mys_name_fold(const struct mys_facts *facts, char *name);
 
 /* ---- catalogue.c ---- */
@@ -391,28 +464,43 @@ struct mys_cat_table {
     const char *schema, *name;
     const struct cdc_rule *rule; /* NULL: not captured */
     bool base;                   /* else a view, a sequence, ... */
+    bool versioned;              /* MariaDB: WITH SYSTEM VERSIONING */
     const char *engine;
     uint64_t rows, bytes; /* estimates */
     bool cascades;        /* it is a child of a foreign key with CASCADE or SET NULL */
     bool keyed;           /* has a primary key */
 };
-/* All tables of user schemas that could be captured, by schema and name. */
+struct mys_cat_tables {
+    struct mys_cat_table *tabs;
+    size_t n;
+};
+/* All tables of user schemas that could be captured, by schema and name; names as mys_name_fold
+ * makes them. cfg NULL: all, and no rules. */
 CDC_CHECK int mys_catalogue_list(MYSQL *conn, const struct cdc_config *cfg, struct cdc_arena *arena,
-                                 struct mys_cat_table **ret, size_t *ret_n, struct cdc_error *err);
+                                 struct mys_cat_tables *ret, struct cdc_error *err);
 /* The same without rows, bytes, keyed. */
 CDC_CHECK int mys_catalogue_cascades(MYSQL *conn, const struct cdc_config *cfg,
-                                     struct cdc_arena *arena, struct mys_cat_table **ret,
-                                     size_t *ret_n, struct cdc_error *err);
+                                     struct cdc_arena *arena, struct mys_cat_tables *ret,
+                                     struct cdc_error *err);
 /* Without rows, bytes, keyed, cascades: cheap with many tables, for a look every minute. */
 CDC_CHECK int mys_catalogue_names(MYSQL *conn, const struct cdc_config *cfg,
-                                  struct cdc_arena *arena, struct mys_cat_table **ret,
-                                  size_t *ret_n, struct cdc_error *err);
+                                  struct cdc_arena *arena, struct mys_cat_tables *ret,
+                                  struct cdc_error *err);
+/* Is that one table a child of such a key? False: also where there is no such table. */
+CDC_CHECK int mys_catalogue_cascade(MYSQL *conn, const struct mys_which *which, bool *ret,
+                                    struct cdc_error *err);
 /* A table's estimates; 0 where there are none. */
-CDC_CHECK int mys_catalogue_size(MYSQL *conn, const char *schema, const char *name,
-                                 uint64_t *ret_rows, uint64_t *ret_bytes, struct cdc_error *err);
-/* Columns of one table, in the arena. CDC_END: there is no such table, or no right to see it. */
-CDC_CHECK int mys_catalogue_info(MYSQL *conn, const struct mys_facts *facts, const char *schema,
-                                 const char *name, struct cdc_arena *arena, struct mys_info *ret,
+CDC_CHECK int mys_catalogue_size(MYSQL *conn, const struct mys_which *which, uint64_t *ret_rows,
+                                 uint64_t *ret_bytes, struct cdc_error *err);
+/* Who is asked for the columns of which table; what they are comes into the arena. */
+struct mys_ask {
+    MYSQL *conn;
+    const struct mys_facts *facts;
+    const char *schema, *name;
+    struct cdc_arena *arena;
+};
+/* CDC_END: there is no such table, or no right to see it. */
+CDC_CHECK int mys_catalogue_info(const struct mys_ask *ask, struct mys_info *ret,
                                  struct cdc_error *err);
 
 /* ---- look.c, preflight.c, propose.c ---- */
@@ -433,6 +521,9 @@ CDC_CHECK int mys_logs_look(MYSQL *conn, const char *file, uint64_t pos, struct 
                             struct cdc_error *err);
 int mys_check(const struct cdc_config *cfg, struct cdc_report *report, struct cdc_error *err);
 int mys_propose(const char *url, struct cdc_buf *ret, struct cdc_error *err);
+/* Connections enough for copies? (preflight_room.c) */
+CDC_CHECK int mys_check_room(struct mys_server *srv, struct cdc_report *report,
+                             struct cdc_error *err);
 /* The tables' part of check (preflight_rules.c); account: 'user'@'host', as a GRANT names it. */
 CDC_CHECK int mys_check_tables(struct mys_server *srv, const struct mys_facts *facts,
                                const char *account, struct cdc_report *report,

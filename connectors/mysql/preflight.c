@@ -2,18 +2,14 @@
  * preflight.c - `check`: a finding for each thing that must be so. Nothing is changed; what mends a
  * finding is told as SQL, which stays over a restart with MySQL's PERSIST, and with MariaDB's
  * GLOBAL only together with the same line in my.cnf.
- *
- * Rights are read from SHOW GRANTS, which names those of active roles too. Its lines hold hashes of
- * passwords: nothing of them is ever printed.
  */
 #include "mysql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DAY                     86400
-#define ER_SPECIFIC_ACCESS      1227
-#define ER_OPTION_PREVENTS_THIS 1290 /* SHOW GRANTS under --skip-grant-tables: all is allowed */
+#define DAY                86400
+#define ER_SPECIFIC_ACCESS 1227
 
 static const char vars_sql[] =
     "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('binlog_expire_logs_seconds',"
@@ -155,12 +151,16 @@ static void check_metadata(const struct preflight *pre)
                    "binlog_row_metadata", "FULL", text);
 }
 
+/* NOBLOB leaves out BLOB and TEXT; documents stay. */
 static void check_json(const struct preflight *pre)
 {
+    bool whole = pre->facts.image != MYS_IMAGE_MINIMAL;
     if (pre->facts.partial_json)
-        report_setting(pre, CDC_BAD, "binlog_row_value_options", "''",
-                       "binlog_row_value_options is PARTIAL_JSON: of JSON documents only "
-                       "differences are logged");
+        report_setting(pre, whole ? CDC_PASS : CDC_BAD, "binlog_row_value_options", "''",
+                       whole ? "binlog_row_value_options is PARTIAL_JSON: documents are made of "
+                               "their differences"
+                             : "binlog_row_value_options is PARTIAL_JSON and binlog_row_image "
+                               "MINIMAL: of JSON documents only what changes is logged");
 }
 
 static void check_gtids(const struct preflight *pre)
@@ -236,15 +236,13 @@ static void check_replica(const struct preflight *pre)
         logs = variable(pre, "log_slave_updates");
     if (!logs || is_on(logs))
         return;
-    const char *sql = pre->facts.mariadb ? "SHOW ALL SLAVES STATUS" : "SHOW REPLICA STATUS";
-    int rc = mys_query(pre->srv->sql, sql, &res, NULL);
+    int rc = mys_query(pre->srv->sql, mys_replica_status_sql(&pre->facts), &res, NULL);
     if (rc == CDC_OK && res && mysql_num_rows(res) == 0)
         return;
     cdc_report(pre->rep, rc == CDC_OK ? CDC_BAD : CDC_WARN,
-               pre->facts.mariadb ? "log_slave_updates = ON below [mysqld] in my.cnf; then restart "
-                                    "the server"
-                                  : "log_replica_updates = ON below [mysqld] in my.cnf; then "
-                                    "restart the server",
+               variable(pre, "log_replica_updates")
+                   ? "log_replica_updates = ON below [mysqld] in my.cnf; then restart the server"
+                   : "log_slave_updates = ON below [mysqld] in my.cnf; then restart the server",
                rc == CDC_OK
                    ? "the server is a replica and does not log what it gets: those changes are "
                      "missing"
@@ -252,33 +250,6 @@ static void check_replica(const struct preflight *pre)
 }
 
 /* ---- rights ---- */
-
-/* Does "GRANT A, B ON *.* TO ..." name it? */
-static bool grants(const char *line, const char *right)
-{
-    const char *end = strstr(line, " ON *.* TO ");
-    size_t n = strlen(right);
-    if (strncmp(line, "GRANT ", 6) != 0 || !end)
-        return false;
-    if (strncmp(line + 6, "ALL PRIVILEGES", 14) == 0)
-        return true;
-    for (const char *at = line + 6; at + n <= end; at++)
-        if (strncmp(at, right, n) == 0 && (at[n] == ',' || at + n == end) &&
-            (at[-1] == ' ' && (at == line + 6 || at[-2] == ',')))
-            return true;
-    return false;
-}
-
-static bool may(MYSQL_RES *lines, const char *right)
-{
-    if (!lines) /* no grant tables */
-        return true;
-    mysql_data_seek(lines, 0);
-    for (MYSQL_ROW row; (row = mysql_fetch_row(lines));)
-        if (row[0] && grants(row[0], right))
-            return true;
-    return false;
-}
 
 static void report_right(const struct preflight *pre, enum cdc_finding lacking, bool has,
                          const char *right, const char *what)
@@ -309,14 +280,13 @@ static void check_lock(const struct preflight *pre, bool reload)
 static int check_rights(const struct preflight *pre, struct cdc_error *err)
 {
     MYS_CLEAR MYSQL_RES *lines = NULL;
-    if (mys_query(pre->srv->sql, "SHOW GRANTS", &lines, err) < 0 &&
-        mysql_errno(pre->srv->sql) != ER_OPTION_PREVENTS_THIS)
+    if (mys_rights_read(pre->srv->sql, &lines, err) < 0)
         return CDC_FAIL;
-    report_right(pre, CDC_BAD, may(lines, "REPLICATION SLAVE"), "REPLICATION SLAVE",
+    report_right(pre, CDC_BAD, mys_may(lines, "REPLICATION SLAVE"), "REPLICATION SLAVE",
                  "read the log");
     if (mys_copy_wanted(pre->srv->cfg)) {
-        check_lock(pre, may(lines, "RELOAD"));
-        report_right(pre, CDC_WARN, may(lines, "PROCESS"), "PROCESS",
+        check_lock(pre, mys_may(lines, "RELOAD"));
+        report_right(pre, CDC_WARN, mys_may(lines, "PROCESS"), "PROCESS",
                      "see who waits to alter a table that is copied");
     }
     return CDC_OK;
@@ -430,7 +400,8 @@ static int check_all(struct preflight *pre, struct cdc_error *err)
         return CDC_FAIL;
     check_version(pre);
     check_ids(pre);
-    if (check_log(pre, err) < 0 || check_rights(pre, err) < 0)
+    if (check_log(pre, err) < 0 || check_rights(pre, err) < 0 ||
+        mys_check_room(pre->srv, pre->rep, err) < 0)
         return CDC_FAIL;
     return mys_check_tables(pre->srv, &pre->facts, (const char *)pre->account.p, pre->rep, err);
 }

@@ -7,12 +7,13 @@
 
 #include <stdlib.h>
 
-enum { COL_OLD = MYS_COLUMN_MORE, COL_SELECT };
+enum { COL_OLD = MYS_COLUMN_MORE, COL_SELECT, COL_END };
 
 /* As the stream has them: invisible and generated ones too. PRIVILEGES is of this session. */
 static const char columns_sql[] =
     "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_KEY = 'PRI',"
-    " COLUMN_TYPE LIKE '%(%) /* mariadb-5.3 */%', PRIVILEGES LIKE '%select%' "
+    " COLUMN_TYPE LIKE '%(%) /* mariadb-5.3 */%', PRIVILEGES LIKE '%select%',"
+    " GENERATION_EXPRESSION = 'ROW END' "
     "FROM information_schema.COLUMNS WHERE " MYS_OF_USERS MYS_BY_TABLE ", ORDINAL_POSITION";
 
 /* Tables of which single columns are granted; the others are not even shown. */
@@ -227,6 +228,45 @@ static void check_engine(const struct rules *rules, const struct mys_cat_table *
     cdc_buf_done(&why);
 }
 
+/* Where the table does not declare it, it is hidden and has this name. */
+static bool is_period_end(const struct rules *rules, const struct mys_cat_table *tab,
+                          const char *column)
+{
+    bool declared = false, is = false;
+    for (size_t row = mys_listing_find(&rules->columns, tab->schema, tab->name);
+         mys_listing_is(&rules->columns, row, tab->schema, tab->name); row++) {
+        const char *end = rules->columns.rows[row][COL_END];
+        if (!end || *end != '1')
+            continue;
+        declared = true;
+        is |= strcmp(rules->columns.rows[row][MYS_COLUMN_NAME], column) == 0;
+    }
+    return declared ? is : strcmp(column, "row_end") == 0;
+}
+
+/* Versions that were replaced are rows of their own in the log, which only row_end tells apart. */
+static void check_history(const struct rules *rules, const struct mys_cat_table *tab)
+{
+    bool apart = tab->rule->n_key == 0;
+    if (!tab->versioned)
+        return;
+    for (size_t i = 0; i < tab->rule->n_key; i++)
+        apart |= is_period_end(rules, tab, tab->rule->key[i]);
+    if (!apart)
+        cdc_report(rules->rep, CDC_BAD,
+                   "take `key:` out of the rule, or name row_end in it (or the table's own column "
+                   "AS ROW END), or take the history out: ALTER TABLE ... DROP SYSTEM VERSIONING",
+                   "table %s.%s keeps its history: by the `key:` of rule %s old versions of a row "
+                   "would take the place of the present one",
+                   tab->schema, tab->name, tab->rule->where);
+    else
+        cdc_report(rules->rep, CDC_WARN,
+                   "readers take the rows whose row_end lies ahead; see connectors/mysql/README.md",
+                   "table %s.%s keeps its history: versions that are replaced or deleted become "
+                   "rows of their own, and a copy has the present ones alone",
+                   tab->schema, tab->name);
+}
+
 /* Neither views nor sequences have rows in the log that are theirs. */
 static void tell_others(const struct rules *rules)
 {
@@ -251,6 +291,7 @@ static void check_each(const struct rules *rules)
         check_cascades(rules, tab);
         check_old_times(rules, tab);
         check_engine(rules, tab);
+        check_history(rules, tab);
         n++;
     }
     tell_others(rules);
@@ -265,10 +306,13 @@ int mys_check_tables(struct mys_server *srv, const struct mys_facts *facts, cons
                      struct cdc_report *report, struct cdc_error *err)
 {
     struct rules rules = {.srv = srv, .facts = facts, .account = account, .rep = report};
+    struct mys_cat_tables all = {.n = 0};
     struct cdc_arena *arena = cdc_arena_new((size_t)256 << 20);
     int rc = arena ? CDC_OK : cdc_fail_oom(err);
     if (rc == CDC_OK)
-        rc = mys_catalogue_list(srv->sql, NULL, arena, &rules.tabs, &rules.n, err);
+        rc = mys_catalogue_list(srv->sql, NULL, arena, &all, err);
+    rules.tabs = all.tabs;
+    rules.n = all.n;
     for (size_t i = 0; i < rules.n; i++) /* all, also those that a rule only skips */
         rules.tabs[i].rule =
             cdc_capture_match(srv->cfg->capture, rules.tabs[i].schema, rules.tabs[i].name);

@@ -243,17 +243,17 @@ static void put_rules(struct proposal *prop)
 
 static int look_tables(struct proposal *prop, struct cdc_error *err)
 {
-    struct mys_cat_table *tabs;
-    size_t n, at = 0;
+    struct mys_cat_tables all = {.n = 0};
+    size_t at = 0;
     prop->arena = cdc_arena_new((size_t)256 << 20);
     if (!prop->arena)
         return cdc_fail_oom(err);
-    if (mys_catalogue_list(prop->srv.sql, NULL, prop->arena, &tabs, &n, err) < 0)
+    if (mys_catalogue_list(prop->srv.sql, NULL, prop->arena, &all, err) < 0)
         return CDC_FAIL;
-    for (size_t i = 0; i < n; i++)
-        if (tabs[i].base)
-            tabs[at++] = tabs[i];
-    prop->tabs = tabs;
+    for (size_t i = 0; i < all.n; i++)
+        if (all.tabs[i].base)
+            all.tabs[at++] = all.tabs[i];
+    prop->tabs = all.tabs;
     prop->n = at;
     return CDC_OK;
 }

@@ -133,16 +133,18 @@ static int ask_info(struct mys_source *src, const struct build *b, struct mys_in
                     struct cdc_error *err)
 {
     struct cdc_error lost = {.action = CDC_FATAL};
+    struct mys_ask ask = {
+        .facts = &src->facts, .schema = b->schema, .name = b->name, .arena = b->arena};
     int rc = mys_sql(&src->srv, &lost);
+    ask.conn = src->srv.sql;
     if (rc == CDC_OK)
-        rc =
-            mys_catalogue_info(src->srv.sql, &src->facts, b->schema, b->name, b->arena, ret, &lost);
+        rc = mys_catalogue_info(&ask, ret, &lost);
     if (rc == CDC_FAIL && lost.action == CDC_RETRY) {
         mys_sql_close(&src->srv);
         rc = mys_sql(&src->srv, &lost);
+        ask.conn = src->srv.sql;
         if (rc == CDC_OK)
-            rc = mys_catalogue_info(src->srv.sql, &src->facts, b->schema, b->name, b->arena, ret,
-                                    &lost);
+            rc = mys_catalogue_info(&ask, ret, &lost);
     }
     if (rc == CDC_FAIL && err)
         *err = lost;
@@ -541,7 +543,12 @@ static int now(struct mys_source *src, struct build *b, MYSQL *conn, struct cdc_
                struct cdc_error *err)
 {
     struct mys_cat_columns cat;
-    int rc = mys_catalogue_columns(conn, &b->src->facts, b->schema, b->name, b->arena, &cat, err);
+    const struct mys_ask ask = {.conn = conn,
+                                .facts = &b->src->facts,
+                                .schema = b->schema,
+                                .name = b->name,
+                                .arena = b->arena};
+    int rc = mys_catalogue_columns(&ask, &cat, err);
     if (rc != CDC_OK)
         return rc;
     if (cat.kind != MYS_CAT_BASE)
@@ -558,25 +565,36 @@ static int now(struct mys_source *src, struct build *b, MYSQL *conn, struct cdc_
     return CDC_FAIL;
 }
 
-int mys_rel_now(struct mys_source *src, MYSQL *conn, const char *schema, const char *name,
-                struct cdc_table **ret, struct mys_shape **ret_shape, struct cdc_error *err)
+int mys_rel_describe(struct mys_source *src, MYSQL *conn, const struct mys_which *which,
+                     struct mys_described *ret, struct cdc_error *err)
 {
     struct build b = {.src = src, .arena = cdc_arena_new((size_t)64 << 20)};
-    char *folded = b.arena ? cdc_arena_strdup(b.arena, schema) : NULL;
-    char *folded_name = b.arena ? cdc_arena_strdup(b.arena, name) : NULL;
-    int rc = folded && folded_name ? CDC_END : cdc_fail_oom(err);
+    char *schema = b.arena ? cdc_arena_strdup(b.arena, which->schema) : NULL;
+    char *name = b.arena ? cdc_arena_strdup(b.arena, which->name) : NULL;
+    int rc = schema && name ? CDC_END : cdc_fail_oom(err);
     if (rc == CDC_END) {
-        mys_name_fold(&src->facts, folded);
-        mys_name_fold(&src->facts, folded_name);
-        b.schema = folded;
-        b.name = folded_name;
-        b.rule = rule_of(src, folded, folded_name);
-        rc = b.rule ? now(src, &b, conn, ret, err) : CDC_END;
+        mys_name_fold(&src->facts, schema);
+        mys_name_fold(&src->facts, name);
+        b.schema = schema;
+        b.name = name;
+        b.rule = rule_of(src, schema, name);
+        rc = b.rule ? now(src, &b, conn, &ret->tab, err) : CDC_END;
     }
-    if (rc == CDC_OK && ret_shape) {
-        *ret_shape = b.shape;
+    if (rc == CDC_OK) {
+        ret->shape = b.shape;
         b.shape = NULL;
     }
     build_done(&b);
+    return rc;
+}
+
+int mys_rel_now(struct mys_source *src, MYSQL *conn, const struct mys_which *which,
+                struct cdc_table **ret, struct cdc_error *err)
+{
+    struct mys_described all = {.tab = NULL};
+    int rc = mys_rel_describe(src, conn, which, &all, err);
+    mys_shape_free(all.shape);
+    if (rc == CDC_OK)
+        *ret = all.tab;
     return rc;
 }

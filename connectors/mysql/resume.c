@@ -33,18 +33,11 @@
 
 #define ANEW      "An empty sink and a new start begin again from now"
 #define OTHER     "lies behind another transaction than the one that was read there"
-#define SETTLE_US 10000000
+#define SETTLE_US 2000000 /* then an earlier place will do, see mys_settled */
 #define AGAIN_US  10000000
 #define NO_FILE   "failover.000000"
 
 /* ---- what is refused whatever the checkpoint says ---- */
-
-/* Does a row of SHOW GRANTS say that we may read the log? Of a role nothing can be told here. */
-static bool grants_dump(const char *grant)
-{
-    return !strstr(grant, " ON ") || strstr(grant, "REPLICATION SLAVE") ||
-           (strstr(grant, "ALL PRIVILEGES") && strstr(grant, " ON *.* "));
-}
 
 static int no_right(MYSQL *conn, struct cdc_error *err)
 {
@@ -55,49 +48,16 @@ static int no_right(MYSQL *conn, struct cdc_error *err)
     const char *user = row && row[0] ? row[0] : "?@?", *host = strrchr(user, '@');
     return cdc_fail(err, CDC_OPERATOR, "mysql",
                     "user %s may not read the server's log: GRANT REPLICATION SLAVE ON *.* TO "
-                    "'%.*s'@'%s';",
+                    "'%.*s'@'%s'; (by a role only while that is active: SET DEFAULT ROLE)",
                     user, host ? (int)(host - user) : 0, user, host ? host + 1 : "%");
 }
 
 static int check_right(MYSQL *conn, struct cdc_error *err)
 {
-    MYS_CLEAR MYSQL_RES *res = NULL;
-    MYSQL_ROW row;
-    if (mys_query(conn, "SHOW GRANTS", &res, err) < 0)
+    MYS_CLEAR MYSQL_RES *rights = NULL;
+    if (mys_rights_read(conn, &rights, err) < 0)
         return CDC_FAIL;
-    while ((row = mysql_fetch_row(res)) != NULL)
-        if (row[0] && grants_dump(row[0]))
-            return CDC_OK;
-    return no_right(conn, err);
-}
-
-/* Child tables of foreign keys whose effects the server does not log. */
-static int check_cascades(struct mys_source *src, struct cdc_error *err)
-{
-    struct mys_cat_table *tabs = NULL;
-    const struct mys_cat_table *first = NULL;
-    size_t n = 0, more = 0;
-    if (src->facts.cascades || src->srv.accept & MYS_ACCEPT_CASCADES)
-        return CDC_OK;
-    struct cdc_arena *arena = cdc_arena_new((size_t)256 << 20);
-    int rc = arena ? mys_catalogue_cascades(src->srv.sql, src->srv.cfg, arena, &tabs, &n, err)
-                   : cdc_fail_oom(err);
-    for (size_t i = 0; rc == CDC_OK && i < n; i++) {
-        if (!tabs[i].rule || !tabs[i].cascades)
-            continue;
-        more += first != NULL;
-        first = first ? first : &tabs[i];
-    }
-    if (first)
-        rc = cdc_fail(
-            err, CDC_OPERATOR, first->name,
-            "table %s.%s has a foreign key with ON DELETE or ON UPDATE CASCADE or SET NULL, and "
-            "this server does not log what that changes%s: such changes would be missing. Make "
-            "the keys RESTRICT, or (MySQL 9.6 and newer) set innodb_native_foreign_keys=OFF, or "
-            "set source.accept: [cascades]",
-            first->schema, first->name, more ? " (there are more such tables)" : "");
-    cdc_arena_free(arena);
-    return rc;
+    return mys_may(rights, "REPLICATION SLAVE") ? CDC_OK : no_right(conn, err);
 }
 
 /* ---- the first start ---- */
@@ -108,10 +68,7 @@ static int begin(struct mys_source *src, struct cdc_error *err)
         mys_copy_wanted(src->srv.cfg)
             ? mys_start_hold(src, &src->head, err)
             : mys_settled(src->srv.sql, &src->facts, cdc_mono_us() + SETTLE_US, &src->head, err);
-    if (rc == CDC_AGAIN)
-        return cdc_fail(err, CDC_RETRY, "mysql",
-                        "transactions at the end of the server's log did not end within 10 s");
-    if (rc != CDC_OK)
+    if (rc < 0)
         return rc;
     src->head.kind = MYS_POS_TX;
     src->head.gtids.mariadb = src->facts.mariadb;
@@ -165,10 +122,7 @@ static int restored(const struct mys_source *src, const char *what, struct cdc_e
 static bool may_catch_up(struct mys_source *src)
 {
     MYS_CLEAR MYSQL_RES *res = NULL;
-    const char *sql = src->facts.mariadb           ? "SHOW ALL SLAVES STATUS"
-                      : src->facts.version < 80022 ? "SHOW SLAVE STATUS"
-                                                   : "SHOW REPLICA STATUS";
-    if (mys_query(src->srv.sql, sql, &res, NULL) == CDC_OK)
+    if (mys_query(src->srv.sql, mys_replica_status_sql(&src->facts), &res, NULL) == CDC_OK)
         return res && mysql_num_rows(res) > 0;
     if (!src->facts.mariadb ||
         mys_query(src->srv.sql, "SELECT @@GLOBAL.gtid_slave_pos", &res, NULL) < 0)
@@ -411,7 +365,7 @@ int mys_resume(struct mys_source *src, const struct cdc_map *checkpoint, struct 
 {
     struct cdc_buf text = CDC_BUF((size_t)16 << 20);
     if (mys_facts_refuse(&src->facts, &src->srv, err) < 0 || check_right(src->srv.sql, err) < 0 ||
-        check_cascades(src, err) < 0)
+        mys_links_check(src, err) < 0)
         return CDC_FAIL;
     int rc = cdc_map_get_text(checkpoint, "position", &text, err);
     if (rc == CDC_END) {

@@ -11,6 +11,12 @@
  *   3. wait until each is executed, or given back (rolled back)
  *   4. gtid_executed       holds all before file:pos, and what has come since
  *
+ * A replica's applier owns the GTID of a transaction as long as it works on it, perhaps for hours,
+ * and nothing tells whether it has come to committing it. Who does not want to wait so long takes
+ * the beginning of the file instead: the server makes a new file only when all that is in the one
+ * before is committed (MySQL source, MYSQL_BIN_LOG::new_file_impl), and the stream is asked for by
+ * gtid_executed, which is not changed by that.
+ *
  * MariaDB gives a snapshot with its exact place, which needs no waiting.
  */
 #include "mysql.h"
@@ -25,6 +31,7 @@
 
 #define LOG_RIGHTS "GRANT REPLICATION CLIENT ON *.* TO the user of source.url"
 #define POLL_NS    5000000
+#define FIRST_POS  4 /* of the first event of a file */
 
 /* ---- facts ---- */
 
@@ -102,7 +109,8 @@ static void read_row_settings(const struct vars *vars, struct mys_facts *ret)
     ret->metadata = is(vars, VAR_METADATA, "FULL")      ? MYS_META_FULL
                     : is(vars, VAR_METADATA, "MINIMAL") ? MYS_META_MINIMAL
                                                         : MYS_META_NONE;
-    ret->row_format = is(vars, VAR_FORMAT, "ROW");
+    /* MySQL is about to drop the variable: then there is no other format. */
+    ret->row_format = is(vars, VAR_FORMAT, "ROW") || (!ret->mariadb && is(vars, VAR_FORMAT, ""));
     ret->partial_json = strstr(vars->text[VAR_PARTIAL], "PARTIAL_JSON") != NULL;
     ret->checksum = !is(vars, VAR_CHECKSUM, "NONE") && *vars->text[VAR_CHECKSUM];
 }
@@ -120,6 +128,7 @@ int mys_facts_read(MYSQL *conn, struct mys_facts *ret, struct cdc_error *err)
     facts.gtids = facts.mariadb || is(&vars, VAR_GTID_MODE, "ON");
     facts.strict = is(&vars, VAR_STRICT, "ON");
     facts.log_bin = is(&vars, VAR_LOG_BIN, "ON");
+    facts.xa_doubt = facts.mariadb || facts.version < 80031;
     facts.cascades = is(&vars, VAR_NATIVE_FK, "OFF");
     if (facts.mariadb)
         snprintf(facts.ident, sizeof facts.ident, "server_id %u", (unsigned)facts.server_id);
@@ -161,10 +170,12 @@ int mys_facts_refuse(const struct mys_facts *facts, const struct mys_server *srv
                         "binlog_row_metadata is not FULL, so rows logged before an ALTER are read "
                         "with the columns after it; SET GLOBAL binlog_row_metadata = FULL, or "
                         "`accept: [minimal_metadata]`");
-    if (facts->partial_json)
+    if (facts->partial_json && facts->image == MYS_IMAGE_MINIMAL)
         return cdc_fail(err, CDC_OPERATOR, "mysql",
-                        "binlog_row_value_options is PARTIAL_JSON, so documents are logged in "
-                        "parts; SET GLOBAL binlog_row_value_options = ''");
+                        "binlog_row_value_options is PARTIAL_JSON and binlog_row_image MINIMAL, so "
+                        "of JSON documents only what changes is logged; SET GLOBAL "
+                        "binlog_row_image = NOBLOB (or FULL), or SET GLOBAL "
+                        "binlog_row_value_options = '', and let all sessions connect anew");
     return CDC_OK;
 }
 
@@ -214,6 +225,13 @@ static int set_place(struct mys_pos *pos, const char *file, const char *offset,
     snprintf(pos->file, sizeof pos->file, "%s", file);
     pos->pos = strtoull(offset, NULL, 10);
     return CDC_OK;
+}
+
+const char *mys_replica_status_sql(const struct mys_facts *facts)
+{
+    return facts->mariadb           ? "SHOW ALL SLAVES STATUS"
+           : facts->version < 80022 ? "SHOW SLAVE STATUS"
+                                    : "SHOW REPLICA STATUS";
 }
 
 /* The name of the statement changed with 8.2; 8.4 has only the new one. */
@@ -300,11 +318,14 @@ static int settled_gtids(MYSQL *conn, const struct mys_facts *facts, int64_t dea
     struct mys_gtids waiting = {.mariadb = false};
     int rc = mys_owned(conn, &waiting, err);
     while (rc == CDC_OK && (rc = owned_ended(conn, facts, &waiting, ret, err)) == CDC_AGAIN) {
+        if (cdc_mono_us() >= deadline_us) {
+            (void)cdc_fail(err, CDC_RETRY, "mysql",
+                           "transactions that are being committed or applied do not end "
+                           "(gtid_owned); look for a server that hangs, or waits for its replicas, "
+                           "or a long transaction of its applier; it is tried again");
+            break;
+        }
         rc = CDC_OK;
-        if (cdc_mono_us() >= deadline_us)
-            rc = cdc_fail(err, CDC_RETRY, "mysql",
-                          "transactions that are being committed do not end (gtid_owned); look for "
-                          "a server that hangs, or waits for its replicas; it is tried again");
         nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
     }
     mys_gtids_done(&waiting);
@@ -364,7 +385,9 @@ int mys_settled(MYSQL *conn, const struct mys_facts *facts, int64_t deadline_us,
         facts->mariadb ? settled_mariadb(conn, &pos, err) : mys_log_end(conn, facts, &pos, err);
     if (rc == CDC_OK && !facts->mariadb && facts->gtids)
         rc = settled_gtids(conn, facts, deadline_us, &pos.gtids, err);
-    if (rc == CDC_OK)
+    if (rc == CDC_AGAIN)
+        pos.pos = FIRST_POS;
+    if (rc >= 0)
         *ret = pos;
     else
         mys_pos_done(&pos);

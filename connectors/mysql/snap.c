@@ -25,6 +25,7 @@
 #include <stdlib.h>
 
 #define HOLD_US  10000000
+#define LEAST_US 2000000
 #define PLAIN_US 300000 /* so long it is tried without the lock */
 
 bool mys_copy_wanted(const struct cdc_config *cfg)
@@ -69,6 +70,7 @@ static int hold_looks(struct mys_source *src, MYSQL *side, struct mys_pos *ret,
                                     .n = holder->n,
                                     .side = side,
                                     .may_lock = src->srv.lock,
+                                    .early = true,
                                     .plain_us = now_us + PLAIN_US};
     struct cdc_error why = {.message = ""};
     int rc = mys_looks_try(&looks, now_us + (src->srv.lock ? HOLD_US : PLAIN_US), ret, &why);
@@ -90,7 +92,7 @@ static int hold_looks(struct mys_source *src, MYSQL *side, struct mys_pos *ret,
             rc == CDC_END   ? "the user may not lock the server"
             : src->srv.lock ? "the brief lock was not to be had"
                             : "source.lock is `never`");
-    return mys_looks_least(&looks, cdc_mono_us() + HOLD_US, ret, err);
+    return mys_looks_least(&looks, cdc_mono_us() + LEAST_US, ret, err);
 }
 
 static int put_place(const struct mys_pos *pos, char ret[CDC_PLACE_LEN + 1], struct cdc_error *err)
@@ -146,7 +148,8 @@ int mys_start_hold(struct mys_source *src, struct mys_pos *ret, struct cdc_error
     if (n > 0)
         rc = hold(src, n + 1, ret, err); /* one more plans */
     else if ((rc = mys_sql(&src->srv, err)) == CDC_OK)
-        rc = mys_settled(src->srv.sql, &src->facts, cdc_mono_us() + HOLD_US, ret, err);
+        rc = mys_settled(src->srv.sql, &src->facts, cdc_mono_us() + LEAST_US, ret, err);
+    rc = rc == CDC_AGAIN && n == 0 ? CDC_OK : rc;
     if (rc != CDC_OK)
         mys_start_release(src);
     return rc;
@@ -316,18 +319,18 @@ static int snap_list(struct cdc_snap *base, struct cdc_arena *arena, struct cdc_
                      size_t *ret_n, struct cdc_error *err)
 {
     struct mys_snap *snap = (struct mys_snap *)base;
-    struct mys_cat_table *tabs = NULL;
-    size_t n = 0, n_names = 0;
+    struct mys_cat_tables all = {.n = 0};
+    size_t n_names = 0;
     mys_viewer_hear(&snap->ses, base->stop, NULL);
-    if (mys_catalogue_names(snap->ses.side, snap->root->srv.cfg, arena, &tabs, &n, err) < 0)
+    if (mys_catalogue_names(snap->ses.side, snap->root->srv.cfg, arena, &all, err) < 0)
         return CDC_FAIL;
-    struct cdc_copy_name *names = cdc_arena_zalloc(arena, (n + 1) * sizeof *names);
+    struct cdc_copy_name *names = cdc_arena_zalloc(arena, (all.n + 1) * sizeof *names);
     if (!names)
         return cdc_fail_oom(err);
-    for (size_t i = 0; i < n; i++)
-        if (tabs[i].rule && tabs[i].base)
+    for (size_t i = 0; i < all.n; i++)
+        if (all.tabs[i].rule && all.tabs[i].base)
             names[n_names++] =
-                (struct cdc_copy_name){.schema = tabs[i].schema, .name = tabs[i].name};
+                (struct cdc_copy_name){.schema = all.tabs[i].schema, .name = all.tabs[i].name};
     *ret = names;
     *ret_n = n_names;
     return CDC_OK;
@@ -344,7 +347,7 @@ static int snap_table(struct cdc_snap *base, const char *schema, const char *nam
     mys_viewer_hear(ses, base->stop, NULL);
     if (!cdc_capture_match(snap->root->srv.cfg->capture, schema, name))
         return CDC_END;
-    int rc = mys_rel_now(snap->root, ses->side, schema, name, &tab, NULL, err);
+    int rc = mys_rel_now(snap->root, ses->side, &which, &tab, err);
     if (rc == CDC_END)
         return mys_table_missing(ses, &which, err);
     if (rc == CDC_FAIL)

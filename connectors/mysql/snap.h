@@ -89,6 +89,7 @@ struct mys_looks {
     MYSQL *side;      /* asks where the log is, and locks */
     bool may_lock;    /* mys_looks_try: the global read lock may be taken */
     int64_t plain_us; /* likewise: not before this time (monotonic) */
+    bool early;       /* mys_looks_least: at the deadline an earlier place will do (mys_settled) */
 };
 /* At one place, exactly, without a lock. CDC_AGAIN: it did not come out so this time. */
 CDC_CHECK int mys_looks_exact(const struct mys_looks *looks, struct mys_pos *ret,
@@ -96,7 +97,8 @@ CDC_CHECK int mys_looks_exact(const struct mys_looks *looks, struct mys_pos *ret
 /* At one place, exactly, under a global read lock. CDC_AGAIN: not now. CDC_END: no right to it. */
 CDC_CHECK int mys_looks_locked(const struct mys_looks *looks, struct mys_pos *ret,
                                struct cdc_error *err);
-/* Each contains at least what *ret says. Not for MySQL without GTIDs: CDC_END. */
+/* Each contains at least what *ret says. Not for MySQL without GTIDs: CDC_END. CDC_AGAIN: not until
+ * the deadline. */
 CDC_CHECK int mys_looks_least(const struct mys_looks *looks, int64_t deadline_us,
                               struct mys_pos *ret, struct cdc_error *err);
 /* Exactly at one place until the deadline, by the first two. CDC_AGAIN, CDC_END as the second. */
@@ -146,9 +148,6 @@ CDC_CHECK int mys_range_sql(const struct mys_key *key, const struct cdc_range *r
 
 /* ---- snap_table.c ---- */
 
-struct mys_which {
-    const char *schema, *name;
-};
 /* Its primary key. n 0: there is none, or none to cut by. */
 CDC_CHECK int mys_key_look(struct mys_viewer *ses, const struct mys_which *which,
                            struct mys_key *ret, struct cdc_error *err);

@@ -214,7 +214,8 @@ int mys_looks_least(const struct mys_looks *looks, int64_t deadline_us, struct m
         rc = rc == CDC_AGAIN ? CDC_OK : rc;
     } else if (looks->facts->gtids) {
         rc = mys_settled(looks->side, looks->facts, deadline_us, &pos, err);
-        rc = rc == CDC_OK ? begin_all(looks, err) : rc;
+        if (rc == CDC_OK || (rc == CDC_AGAIN && looks->early))
+            rc = begin_all(looks, err);
     }
     if (rc == CDC_OK)
         *ret = pos;

@@ -52,7 +52,7 @@ int mys_snap_size(struct mys_snap *snap, const char *schema, const char *name,
     int rc = mys_key_look(ses, &which, &item->key, err);
     if (rc != CDC_OK)
         return rc;
-    if (mys_catalogue_size(ses->side, schema, name, &item->rows, &item->bytes, err) < 0)
+    if (mys_catalogue_size(ses->side, &which, &item->rows, &item->bytes, err) < 0)
         return mys_viewer_fail(ses, ses->side, err);
     item->width = width_of(item->rows, item->bytes);
     *ret = item;

@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#define LOOK_ROWS 32 /* between two looks whether we are in somebody's way */
+
 static struct mys_which which_of(const struct mys_reader *reader)
 {
     return (struct mys_which){.schema = reader->tab->schema, .name = reader->tab->name};
@@ -75,14 +77,15 @@ static int set_parsers(struct mys_reader *reader, struct cdc_error *err)
 static int look_again(struct mys_reader *reader, struct cdc_error *err)
 {
     struct mys_viewer *ses = reader->ses;
-    struct cdc_table *now = NULL;
-    int rc = mys_rel_now(reader->src, ses->side, reader->tab->schema, reader->tab->name, &now,
-                         &reader->shape, err);
+    const struct mys_which which = which_of(reader);
+    struct mys_described now = {.tab = NULL};
+    int rc = mys_rel_describe(reader->src, ses->side, &which, &now, err);
+    reader->shape = now.shape;
     if (rc == CDC_FAIL && mysql_errno(ses->side))
         rc = mys_viewer_fail(ses, ses->side, err);
-    if (rc == CDC_END || (rc == CDC_OK && !same_columns(now, reader->tab)))
+    if (rc == CDC_END || (rc == CDC_OK && !same_columns(now.tab, reader->tab)))
         rc = given_up(reader, "the table is not what it was any more; it is looked at again", err);
-    cdc_table_unref(now);
+    cdc_table_unref(now.tab);
     return rc == CDC_OK ? set_parsers(reader, err) : rc;
 }
 
@@ -333,7 +336,7 @@ static int add_row(struct mys_reader *reader, MYSQL_ROW row, struct cdc_batch *b
                    struct cdc_error *err)
 {
     const struct cdc_tx *tx = tx_of(reader, batch);
-    struct cdc_value *after = cdc_batch_values(batch, reader->tab->n);
+    struct cdc_value *after = cdc_arena_alloc(batch->arena, reader->tab->n * sizeof *after);
     if (!tx || !after)
         return cdc_fail_oom(err);
     if (take_values(reader, row, batch->arena, after, err) < 0)
@@ -377,7 +380,8 @@ int mys_reader_read(struct mys_reader *reader, size_t max_rows, struct cdc_batch
         rc = finish(reader, err);
     batch->read_us = cdc_now_us();
     while (rc == CDC_OK && batch->n < max_rows && (batch->n == 0 || !cdc_batch_full(batch))) {
-        if (mys_viewer_in_the_way(reader->ses)) /* much may have been sent before that */
+        /* Much may have been sent before that. */
+        if (batch->n % LOOK_ROWS == 0 && mys_viewer_in_the_way(reader->ses))
             return in_the_way(reader, err);
         MYSQL_ROW row = mysql_fetch_row(reader->res);
         rc = row ? add_row(reader, row, batch, err) : finish(reader, err);

@@ -5,26 +5,23 @@
  *   RENAME, ALTER .. RENAME      what had the name is gone from it: a range delete, unless the
  *                                statement gives the name to another table; who gets it: a gap
  *   ALTER .. PARTITION and the like, DML as a statement, CREATE .. SELECT as one   a gap
+ *   CREATE, ALTER with a foreign key whose effects are not logged   links.c
  *   any other DDL                the tables are described anew; src->stale
  *
  * A gap (CDC_OP_GAP) has the engine copy the table anew. A statement that removes rows counts as
  * one raw row, whoever captures what.
  *
- * Nothing here is fatal, and no text is understood beyond ddl.h: where a statement's tables cannot
- * be told, every captured table of its default database has a gap (DML without one: every captured
- * table). RENAME is looked at as a whole:
- * online tools swap two tables in one statement, in any order and over a third name.
+ * No text is understood beyond ddl.h: where a statement's tables cannot be told, every captured
+ * table of its default database and of those that it names has a gap (DML without a default one:
+ * every captured table). RENAME is looked at as a whole: online tools swap two tables in one
+ * statement, in any order and over a third name.
  */
 #include "mysql.h"
 
 #include "cdc/clock.h"
 #include "cdc/log.h"
 
-#include <strings.h>
-
-#define FILLED (1u << 16) /* CREATE: with rows that are not in the log */
-#define LINKED (1u << 17) /* CREATE, ALTER: a foreign key that changes rows by itself */
-#define LOG_US 10000000   /* so often DML as a statement is worth a line */
+#define LOG_US 10000000 /* so often DML as a statement is worth a line */
 
 /* ---- reading ---- */
 
@@ -42,64 +39,15 @@ static struct cdc_slice recoded(uint32_t collation, struct cdc_slice sql, struct
     return text;
 }
 
-static bool is_letter(uint8_t c)
+/* What was scanned is in the arena, ours to change. */
+static void fold(const struct mys_source *src, const struct mys_statement *stmt)
 {
-    return c == '_' || c == '$' || c >= 0x80 || (c >= '0' && c <= '9') ||
-           ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
-
-/* Behind the comments that it begins with. */
-static size_t skip_comments(struct cdc_slice text)
-{
-    size_t at = 0, i = 0;
-    while (i < text.len) {
-        if (text.p[i] == ' ' || (text.p[i] >= '\t' && text.p[i] <= '\r')) {
-            at = ++i;
-            continue;
-        }
-        if (i + 2 >= text.len || memcmp(text.p + i, "/*", 2) != 0 || text.p[i + 2] == '!')
-            break;
-        for (i += 2; i + 1 < text.len && memcmp(text.p + i, "*/", 2) != 0;)
-            i++;
-        if (i + 1 >= text.len) /* it does not end */
-            break;
-        at = i += 2;
+    for (size_t i = 0; i < stmt->n; i++) {
+        mys_name_fold(&src->facts, (char *)(uintptr_t)stmt->names[i].db);
+        mys_name_fold(&src->facts, (char *)(uintptr_t)stmt->names[i].name);
     }
-    return at;
-}
-
-/* Does the word stand there? Also in a name or a comment: then a table is copied for nothing. */
-static bool has_word(struct cdc_slice text, const char *word, bool first)
-{
-    size_t n = strlen(word);
-    for (size_t i = first ? skip_comments(text) : 0; i + n <= text.len; i++) {
-        bool alone = (i == 0 || !is_letter(text.p[i - 1])) &&
-                     (i + n == text.len || !is_letter(text.p[i + n]));
-        if (alone && strncasecmp((const char *)text.p + i, word, n) == 0)
-            return true;
-        if (first && is_letter(text.p[i]))
-            return false;
-    }
-    return false;
-}
-
-/*
- * What the scan does not tell apart: with binlog_format=STATEMENT CREATE .. SELECT stands there as
- * it was, and a function that changes tables as the SELECT or DO that calls it. With ROW neither
- * does.
- */
-static void refine(struct cdc_slice sql, struct mys_statement *stmt)
-{
-    if (stmt->verb == MYS_V_CREATE && has_word(sql, "select", false))
-        stmt->flags |= FILLED;
-    if ((stmt->verb == MYS_V_CREATE || stmt->verb == MYS_V_ALTER) &&
-        has_word(sql, "references", false) &&
-        (has_word(sql, "cascade", false) || has_word(sql, "set null", false)))
-        stmt->flags |= LINKED;
-    if (stmt->verb != MYS_V_OTHER || !(has_word(sql, "select", true) || has_word(sql, "do", true)))
-        return;
-    stmt->verb = MYS_V_DML;
-    stmt->flags |= MYS_UNSURE;
+    for (size_t i = 0; i < stmt->n_dbs; i++)
+        mys_name_fold(&src->facts, (char *)(uintptr_t)stmt->dbs[i]);
 }
 
 int mys_statement_read(struct mys_source *src, const struct mys_event *ev, struct cdc_arena *arena,
@@ -113,11 +61,7 @@ int mys_statement_read(struct mys_source *src, const struct mys_event *ev, struc
     sql = recoded(session.collation, sql, arena);
     if (mys_statement_scan(&session, sql, ev->query.db, arena, ret, err) < 0)
         return CDC_FAIL;
-    for (size_t i = 0; i < ret->n; i++) { /* in the arena, ours to change */
-        mys_name_fold(&src->facts, (char *)(uintptr_t)ret->names[i].db);
-        mys_name_fold(&src->facts, (char *)(uintptr_t)ret->names[i].name);
-    }
-    refine(sql, ret);
+    fold(src, ret);
     return CDC_OK;
 }
 
@@ -181,7 +125,8 @@ static int find_table(struct mys_source *src, const struct mys_table_name *name,
         return CDC_OK;
     if (mys_sql(&src->srv, err) < 0)
         return CDC_FAIL;
-    int rc = mys_rel_now(src, src->srv.sql, name->db, name->name, ret, NULL, err);
+    const struct mys_which which = {.schema = name->db, .name = name->name};
+    int rc = mys_rel_now(src, src->srv.sql, &which, ret, err);
     return rc == CDC_END ? CDC_OK : rc;
 }
 
@@ -192,19 +137,40 @@ static bool is_new(const struct mys_source *src)
 }
 
 static const char *const unseen = "a statement changed it, whose tables cannot be told";
+static const char *const partitions = "an ALTER TABLE has moved rows that are not in the log";
 static const char *const as_statement = "a change of it is in the log as a statement, without its "
                                         "rows (binlog_format is not ROW there)";
+
+static const char *const differences =
+    "of a JSON document only what changes is in the log, and not what it was before; SET GLOBAL "
+    "binlog_row_image = NOBLOB, or SET GLOBAL binlog_row_value_options = ''";
 
 /* Somebody may write like that all day. */
 static bool worth_a_line(struct mys_source *src, const char *why)
 {
     int64_t now = cdc_mono_us();
-    if (why != unseen && why != as_statement)
+    if (why != unseen && why != as_statement && why != differences)
         return true;
     if (src->gap_logged_us && now - src->gap_logged_us < LOG_US)
         return false;
     src->gap_logged_us = now;
     return true;
+}
+
+static void tell_gap(struct mys_source *src, const char *db, const char *name, const char *why)
+{
+    if (worth_a_line(src, why))
+        cdc_log(CDC_LOG_WARN, "mysql: table %s.%s: %s; it is copied anew", db, name, why);
+}
+
+int mys_gap_lost(struct mys_source *src, struct cdc_batch *batch, struct cdc_table *tab,
+                 struct cdc_error *err)
+{
+    const struct cdc_change *last = batch->n ? &batch->changes[batch->n - 1] : NULL;
+    if (last && last->op == CDC_OP_GAP && last->table == tab && last->tx == src->tx.out)
+        return CDC_OK; /* one for all of a statement's rows */
+    tell_gap(src, tab->schema, tab->name, differences);
+    return mys_gap_table(src, batch, tab, err);
 }
 
 static int gap(struct mys_source *src, struct cdc_batch *batch, const struct mys_table_name *name,
@@ -217,46 +183,50 @@ static int gap(struct mys_source *src, struct cdc_batch *batch, const struct mys
         return CDC_FAIL;
     if (!tab)
         return CDC_OK;
-    if (worth_a_line(src, why))
-        cdc_log(CDC_LOG_WARN, "mysql: table %s.%s: %s; it is copied anew", name->db, name->name,
-                why);
+    tell_gap(src, name->db, name->name, why);
     int rc = mys_gap_table(src, batch, tab, err);
     cdc_table_unref(tab);
     return rc;
 }
 
-static int gap_listed(struct mys_source *src, struct cdc_batch *batch, const char *db,
-                      const char *why, struct cdc_arena *arena, struct cdc_error *err)
+/* Of which databases? NULL: of all. */
+struct dbs {
+    const char *first;
+    const char *const *more;
+    size_t n_more;
+};
+
+static bool is_of(const struct dbs *dbs, const char *db)
 {
-    struct mys_cat_table *tabs;
-    size_t n;
-    if (mys_sql(&src->srv, err) < 0 ||
-        mys_catalogue_names(src->srv.sql, src->srv.cfg, arena, &tabs, &n, err) < 0)
-        return CDC_FAIL;
-    for (size_t i = 0; i < n; i++) {
-        struct mys_table_name name = {
-            .db = cdc_arena_strdup(arena, tabs[i].schema),
-            .name = cdc_arena_strdup(arena, tabs[i].name),
-        };
-        if (!name.db || !name.name)
-            return cdc_fail_oom(err);
-        mys_name_fold(&src->facts, (char *)(uintptr_t)name.db);
-        mys_name_fold(&src->facts, (char *)(uintptr_t)name.name);
-        if (!tabs[i].rule || !tabs[i].base || (db && strcmp(db, name.db) != 0))
-            continue;
-        if (gap(src, batch, &name, why, err) < 0)
-            return CDC_FAIL;
+    bool ret = !dbs || strcmp(dbs->first, db) == 0;
+    for (size_t i = 0; !ret && i < dbs->n_more; i++)
+        ret = strcmp(dbs->more[i], db) == 0;
+    return ret;
+}
+
+static int gap_listed(struct mys_source *src, struct cdc_batch *batch, const struct dbs *dbs,
+                      const char *why, struct cdc_error *err)
+{
+    struct mys_cat_tables tabs = {.n = 0};
+    struct cdc_arena *arena = cdc_arena_new((size_t)64 << 20);
+    int rc = arena ? mys_sql(&src->srv, err) : cdc_fail_oom(err);
+    if (rc == CDC_OK)
+        rc = mys_catalogue_names(src->srv.sql, src->srv.cfg, arena, &tabs, err);
+    for (size_t i = 0; rc == CDC_OK && i < tabs.n; i++) {
+        const struct mys_cat_table *tab = &tabs.tabs[i];
+        const struct mys_table_name name = {.db = tab->schema, .name = tab->name};
+        if (tab->rule && tab->base && is_of(dbs, tab->schema))
+            rc = gap(src, batch, &name, why, err);
     }
-    return CDC_OK;
+    cdc_arena_free(arena);
+    return rc;
 }
 
 int mys_gap_all(struct mys_source *src, struct cdc_batch *batch, const char *db, const char *why,
                 struct cdc_error *err)
 {
-    struct cdc_arena *arena = cdc_arena_new((size_t)64 << 20);
-    int rc = arena ? gap_listed(src, batch, db, why, arena, err) : cdc_fail_oom(err);
-    cdc_arena_free(arena);
-    return rc;
+    const struct dbs dbs = {.first = db};
+    return gap_listed(src, batch, db ? &dbs : NULL, why, err);
 }
 
 /* ---- what a statement does ---- */
@@ -273,11 +243,12 @@ struct run {
  */
 static int gap_unsure(const struct run *run, struct cdc_error *err)
 {
-    if (!(run->stmt->flags & MYS_UNSURE) || !is_new(run->src))
+    const struct mys_statement *stmt = run->stmt;
+    const struct dbs dbs = {.first = run->db, .more = stmt->dbs, .n_more = stmt->n_dbs};
+    bool anywhere = stmt->flags & MYS_DBS_MANY || (!*run->db && stmt->verb == MYS_V_DML);
+    if (!(stmt->flags & MYS_UNSURE) || !is_new(run->src))
         return CDC_OK;
-    if (!*run->db && run->stmt->verb != MYS_V_DML)
-        return CDC_OK;
-    return mys_gap_all(run->src, run->batch, *run->db ? run->db : NULL, unseen, err);
+    return gap_listed(run->src, run->batch, anywhere ? NULL : &dbs, unseen, err);
 }
 
 static int gap_names(const struct run *run, const char *why, struct cdc_error *err)
@@ -352,6 +323,30 @@ static int drop_database(const struct run *run, struct cdc_error *err)
     return rc;
 }
 
+/* Has the table a key now whose effects are not logged? Then it is refused as at a start. */
+static int refuse_linked(const struct run *run, const struct mys_table_name *name,
+                         struct cdc_error *err)
+{
+    const struct mys_which which = {.schema = name->db, .name = name->name};
+    return is_captured(run->src, name) ? mys_links_refuse(run->src, &which, err) : CDC_OK;
+}
+
+/*
+ * A foreign key whose effects are not in the log has come. While it is there that is refused; it
+ * may have gone again since: what it did until then is mended by a copy.
+ */
+static int check_linked(const struct run *run, struct cdc_error *err)
+{
+    const struct mys_table_name *child = run->stmt->names;
+    if (!(run->stmt->flags & MYS_LINKED) || run->stmt->n == 0 || !mys_links_matter(run->src) ||
+        !is_captured(run->src, child))
+        return CDC_OK;
+    if (refuse_linked(run, child, err) < 0)
+        return CDC_FAIL;
+    return gap(run->src, run->batch, child, "it had a foreign key whose effects are not in the log",
+               err);
+}
+
 /* Which table has which name in the end: `now` of the one that was `was`. */
 struct moved {
     const struct mys_table_name *was, *now;
@@ -388,7 +383,8 @@ static int apply_moves(const struct run *run, const struct moved *moves, size_t 
             continue;
         if (!is_taken(moves, n, moves[i].was) && range(run->src, run->batch, moves[i].was, err) < 0)
             return CDC_FAIL;
-        if (gap(run->src, run->batch, moves[i].now, "another table was given its name", err) < 0)
+        if (gap(run->src, run->batch, moves[i].now, "another table was given its name", err) < 0 ||
+            refuse_linked(run, moves[i].now, err) < 0)
             return CDC_FAIL;
     }
     return CDC_OK;
@@ -406,10 +402,23 @@ static int rename_tables(const struct run *run, struct cdc_error *err)
     return rc == CDC_OK ? gap_unsure(run, err) : rc;
 }
 
+/* CONVERT TABLE: the second table is a partition of the first now. */
+static int swallow(const struct run *run, struct cdc_error *err)
+{
+    int rc = count(run, err);
+    if (rc != CDC_OK)
+        return rc == CDC_END ? CDC_OK : rc;
+    if (range(run->src, run->batch, &run->stmt->names[1], err) < 0 ||
+        gap(run->src, run->batch, &run->stmt->names[0], partitions, err) < 0)
+        return CDC_FAIL;
+    return gap_unsure(run, err);
+}
+
 static int alter(const struct run *run, struct cdc_error *err)
 {
-    if (run->stmt->flags & MYS_ROWS_GONE &&
-        gap_names(run, "an ALTER TABLE has moved rows that are not in the log", err) < 0)
+    if (run->stmt->flags & MYS_SWALLOWED)
+        return swallow(run, err);
+    if (run->stmt->flags & MYS_ROWS_GONE && gap_names(run, partitions, err) < 0)
         return CDC_FAIL;
     return run->stmt->flags & MYS_RENAMED ? rename_tables(run, err) : CDC_OK;
 }
@@ -418,7 +427,7 @@ static int create(const struct run *run, struct cdc_error *err)
 {
     if (run->stmt->flags & MYS_ROWS_GONE && remove_rows(run, err) < 0)
         return CDC_FAIL;
-    return run->stmt->flags & FILLED ? gap_names(run, as_statement, err) : CDC_OK;
+    return run->stmt->flags & MYS_FILLED ? gap_names(run, as_statement, err) : CDC_OK;
 }
 
 static bool concerns(const struct run *run)
@@ -447,26 +456,11 @@ static int change_rows(const struct run *run, struct cdc_error *err)
     return CDC_OK;
 }
 
-/* At a start such a table is refused (resume.c); here it is too late for that. */
-static void tell_linked(const struct run *run)
-{
-    const struct mys_source *src = run->src;
-    const struct mys_table_name *name = run->stmt->names;
-    if (!(run->stmt->flags & LINKED) || run->stmt->n == 0 || src->facts.cascades ||
-        src->srv.accept & MYS_ACCEPT_CASCADES || !is_captured(src, name))
-        return;
-    cdc_log(CDC_LOG_WARN,
-            "mysql: table %s.%s has got a foreign key with CASCADE or SET NULL: what that changes "
-            "is not in this server's log, so it is missing from here on, and the next start "
-            "refuses. Make the key RESTRICT and run `sidestream snapshot` for the table, or set "
-            "source.accept: [cascades]",
-            name->db, name->name);
-}
-
 static int apply(const struct run *run, struct cdc_error *err)
 {
     enum mys_verb verb = run->stmt->verb;
-    tell_linked(run);
+    if (check_linked(run, err) < 0)
+        return CDC_FAIL;
     if (verb >= MYS_V_CREATE && verb <= MYS_V_DROP && concerns(run))
         run->src->stale = true;
     switch (verb) {

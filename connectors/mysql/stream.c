@@ -20,14 +20,19 @@
  * position alone is told every 10 s or 64 MiB of log, at the end of each file, and when all that
  * was there at the start is out.
  *
- * A server that was killed while it wrote a transaction leaves a piece of it at the end of a file.
- * A transaction never goes on in the next one, so what is open when a file begins did not happen.
+ * A server that was killed while it wrote a transaction leaves a piece of it at the end of a file
+ * (MariaDB; MySQL cuts it off). A transaction never goes on in the next one, so what is open when a
+ * file begins did not happen: what is in the batch is dropped, and where some of it was handed
+ * over, perhaps committed (cut), every table is copied anew, which sweeps it. The piece may end
+ * inside an event; then the server refuses to read on, and we ask for the next file by its name.
  */
 #include "mysql.h"
 
 #include "cdc/clock.h"
 #include "cdc/log.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define BUSY         32   /* events in one drain that mean more is on its way */
@@ -43,18 +48,27 @@
 #define HEARTBEAT    27
 #define FIRST_POS    4 /* of the first event of a file */
 
+static int open_dump(struct mys_source *src, const struct mys_dump_start *start,
+                     struct cdc_error *err)
+{
+    struct mys_dump *dump, *before = src->dump;
+    if (mys_dump_open(&src->srv, &src->facts, start, &dump, err) < 0)
+        return CDC_FAIL;
+    pthread_mutex_lock(&src->dump_lock);
+    src->dump = dump;
+    pthread_mutex_unlock(&src->dump_lock);
+    mys_dump_close(before);
+    src->fmt = (struct mys_format){.checksum = src->facts.checksum, .mariadb = src->facts.mariadb};
+    return CDC_OK;
+}
+
 int mys_stream_start(struct mys_source *src, struct cdc_error *err)
 {
     const struct mys_dump_start start = {.gtids = src->facts.gtids ? &src->head.gtids : NULL,
                                          .file = src->head.file,
                                          .pos = src->head.pos};
-    struct mys_dump *dump;
-    if (mys_dump_open(&src->srv, &src->facts, &start, &dump, err) < 0)
+    if (open_dump(src, &start, err) < 0)
         return CDC_FAIL;
-    pthread_mutex_lock(&src->dump_lock);
-    src->dump = dump;
-    pthread_mutex_unlock(&src->dump_lock);
-    src->fmt = (struct mys_format){.checksum = src->facts.checksum, .mariadb = src->facts.mariadb};
     memcpy(src->file, src->head.file, sizeof src->file);
     src->pos = src->head.pos;
     src->idle_told_us = cdc_mono_us();
@@ -100,27 +114,40 @@ static void move_head(struct mys_source *src)
 
 /* ---- events that are not of transactions ---- */
 
+/* Some of a transaction that did not happen is out: the copies of all tables sweep it. */
+static int sweep(struct mys_source *src, struct cdc_batch *batch, const struct mys_at *at,
+                 struct cdc_error *err)
+{
+    src->tx = (struct mys_tx){.at = *at};
+    src->due = true;
+    return mys_gap_all(src, batch, NULL, "an incomplete transaction was read in parts", err);
+}
+
 /*
- * What is open did not happen: see above. What was handed over of it cannot be taken back, so all
- * tables are copied anew, and the end of that sweeps what must not be there.
+ * What is open did not happen: see above. Nor did the one whose first rows are out (a position
+ * inside it) if a later file begins before it has come again.
  */
-static int forget_open(struct mys_source *src, struct cdc_batch *batch, struct cdc_error *err)
+static int forget_open(struct mys_source *src, struct cdc_batch *batch, const char *file,
+                       struct cdc_error *err)
 {
     struct mys_tx *tx = &src->tx;
-    if (!tx->open)
+    bool cut = src->resume.kind == MYS_POS_CUT && mys_at_order(file, 0, src->resume.tx.file, 0) > 0;
+    if (!tx->open && !cut)
         return CDC_OK;
+    struct mys_at at = tx->open ? tx->at : src->resume.tx;
+    bool out = tx->handed || cut;
     cdc_log(CDC_LOG_WARN,
             "mysql: the transaction at %s:%llu is incomplete, because the server was killed while "
             "it wrote it, and did not happen: left out",
-            tx->at.file, (unsigned long long)tx->at.pos);
+            at.file, (unsigned long long)at.pos);
     while (tx->out && batch->n > 0 && batch->changes[batch->n - 1].tx == tx->out)
         batch->n--;
-    if (tx->handed &&
-        mys_gap_all(src, batch, NULL, "an incomplete transaction was read in parts", err) < 0)
+    if (out && sweep(src, batch, &at, err) < 0)
         return CDC_FAIL;
-    src->due = src->due || tx->handed;
     *tx = (struct mys_tx){.open = false};
-    mys_xa_done(src);
+    if (cut)
+        src->resume.kind = MYS_POS_NONE;
+    mys_xa_drop(src);
     return CDC_OK;
 }
 
@@ -130,15 +157,17 @@ typedef int (*event_fn)(struct mys_source *src, struct cdc_batch *batch, struct 
 static int on_rotate(struct mys_source *src, struct cdc_batch *batch, struct mys_event *ev,
                      struct cdc_error *err)
 {
-    const struct cdc_slice *file = &ev->rotate.file;
-    if (forget_open(src, batch, err) < 0)
-        return CDC_FAIL;
-    if (file->len > MYS_FILE_MAX || memchr(file->p, 0, file->len))
+    const struct cdc_slice *name = &ev->rotate.file;
+    char file[MYS_FILE_MAX + 1];
+    if (name->len > MYS_FILE_MAX || memchr(name->p, 0, name->len))
         return mys_malformed(ev->type, "it names no file", err);
-    if (strlen(src->file) != file->len || memcmp(src->file, file->p, file->len) != 0)
+    memcpy(file, name->p, name->len);
+    file[name->len] = 0;
+    if (forget_open(src, batch, file, err) < 0)
+        return CDC_FAIL;
+    if (strcmp(src->file, file) != 0)
         src->idle_told_us = 0; /* the end of one is worth a position */
-    memcpy(src->file, file->p, file->len);
-    src->file[file->len] = 0;
+    memcpy(src->file, file, name->len + 1);
     src->pos = ev->rotate.pos;
     return CDC_OK;
 }
@@ -146,7 +175,7 @@ static int on_rotate(struct mys_source *src, struct cdc_batch *batch, struct mys
 static int on_format(struct mys_source *src, struct cdc_batch *batch, struct mys_event *ev,
                      struct cdc_error *err)
 {
-    if (forget_open(src, batch, err) < 0)
+    if (forget_open(src, batch, src->file, err) < 0)
         return CDC_FAIL;
     if (ev->format.mariadb != src->facts.mariadb)
         return cdc_fail(err, CDC_RETRY, "mysql",
@@ -188,7 +217,7 @@ static int on_payload(struct mys_source *src, struct cdc_batch *batch, struct my
 {
     (void)batch;
     if (!src->payload)
-        src->payload = mys_payload_new(2 * src->srv.max_row + ((size_t)1 << 20));
+        src->payload = mys_payload_new(mys_event_max(&src->srv));
     if (!src->payload)
         return cdc_fail_oom(err);
     mys_payload_start(src->payload, ev->payload.packed, ev->payload.zstd, ev->payload.size);
@@ -232,6 +261,43 @@ static int on_event(struct mys_source *src, struct cdc_batch *batch, struct cdc_
     return rc;
 }
 
+static int next_name(const char *file, char ret[MYS_FILE_MAX + 1])
+{
+    const char *dot = strrchr(file, '.');
+    int head = dot ? (int)(dot + 1 - file) : 0, width = (int)strlen(file) - head;
+    int n = snprintf(ret, MYS_FILE_MAX + 1, "%.*s%0*lu", head, file, width,
+                     strtoul(file + head, NULL, 10) + 1);
+    return dot && n > 0 && n <= MYS_FILE_MAX ? CDC_OK : CDC_FAIL;
+}
+
+/* The file ends inside an event. If it is not the last, the server was killed; numbers go up by
+ * one. */
+static int next_file(struct mys_source *src, struct cdc_error *err)
+{
+    char file[MYS_FILE_MAX + 1];
+    const struct mys_dump_start start = {.file = file, .pos = FIRST_POS};
+    struct mys_logs logs;
+    if (mys_sql(&src->srv, err) < 0)
+        return CDC_FAIL;
+    int rc = mys_logs_look(src->srv.sql, src->file, src->pos, &logs, err);
+    if (rc == CDC_FAIL)
+        return rc;
+    if (rc == CDC_END || mys_at_order(logs.last, 0, src->file, 0) <= 0 ||
+        next_name(src->file, file) < 0)
+        return cdc_fail(err, CDC_RETRY, "mysql",
+                        "the server's log %s ends inside an event behind %llu%s; it is tried again",
+                        src->file, (unsigned long long)src->pos,
+                        rc == CDC_END ? ", and there is no right to see whether another file "
+                                        "follows: GRANT REPLICATION CLIENT (MariaDB: BINLOG "
+                                        "MONITOR) ON *.* TO the user of source.url"
+                                      : "");
+    cdc_log(CDC_LOG_WARN,
+            "mysql: the log's file %s ends inside an event, because the server was killed while it "
+            "wrote it: going on with %s",
+            src->file, file);
+    return open_dump(src, &start, err);
+}
+
 /* The next event. CDC_AGAIN: none until the deadline, or woken. */
 static int next(struct mys_source *src, int64_t deadline_us, struct cdc_slice *ret,
                 struct cdc_error *err)
@@ -243,7 +309,9 @@ static int next(struct mys_source *src, int64_t deadline_us, struct cdc_slice *r
         src->in_payload = src->fmt.inner = false;
     }
     int rc = mys_dump_next(src->dump, deadline_us, ret, err);
-    return rc != CDC_END ? rc : cdc_fail(err, CDC_RETRY, "mysql", "the server ended the stream");
+    if (rc != CDC_END)
+        return rc;
+    return next_file(src, err) < 0 ? CDC_FAIL : CDC_AGAIN;
 }
 
 /* ---- handing over ---- */

@@ -8,21 +8,33 @@
 
 #define DAY_US INT64_C(86400000000)
 
-static uint64_t read_be(struct cdc_reader *rd, unsigned n)
+static uint32_t read_be24(struct cdc_reader *rd)
 {
-    const uint8_t *p = cdc_read_raw(rd, n);
-    uint64_t val = 0;
-    for (unsigned i = 0; p && i < n; i++)
-        val = val << 8 | p[i];
-    return val;
+    const uint8_t *p = cdc_read_raw(rd, 3);
+    return p ? (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2] : 0;
 }
 
-/* The fraction's bytes as microseconds: two digits a byte. */
-static uint32_t read_fraction(struct cdc_reader *rd, unsigned fsp)
+/* The fraction's bytes: two digits each, as many as fsp needs. */
+static uint32_t read_part(struct cdc_reader *rd, unsigned fsp)
+{
+    switch ((fsp + 1) / 2) {
+    case 0: return 0;
+    case 1: return cdc_read_u8(rd);
+    case 2: return cdc_read_be16(rd);
+    default: return read_be24(rd);
+    }
+}
+
+/* What one of it is in microseconds. */
+static uint32_t part_us(unsigned fsp)
 {
     static const uint32_t scale[] = {0, 10000, 100, 1};
-    unsigned n = (fsp + 1) / 2;
-    uint32_t us = n ? (uint32_t)read_be(rd, n) * scale[n] : 0;
+    return scale[(fsp + 1) / 2];
+}
+
+static uint32_t read_fraction(struct cdc_reader *rd, unsigned fsp)
+{
+    uint32_t us = read_part(rd, fsp) * part_us(fsp);
     rd->failed |= us > 999999;
     return us;
 }
@@ -50,13 +62,13 @@ void mys_read_date(struct cdc_reader *rd, struct mys_time *ret)
 /* A negative number borrows its fraction from the integer part: taken together they are one. */
 void mys_read_time2(struct cdc_reader *rd, unsigned fsp, struct mys_time *ret)
 {
-    static const uint32_t scale[] = {0, 10000, 100, 1};
     unsigned n = (fsp + 1) / 2;
-    int64_t val = (int64_t)read_be(rd, 3 + n) - (INT64_C(1) << (23 + 8 * n));
+    uint64_t whole = read_be24(rd), both = whole << (8 * n) | read_part(rd, fsp);
+    int64_t val = (int64_t)both - (INT64_C(1) << (23 + 8 * n));
     uint64_t size = (uint64_t)(val < 0 ? -val : val);
     *ret = (struct mys_time){.minus = val < 0};
     set_hms((uint32_t)(size >> (8 * n)), ret);
-    ret->us = (uint32_t)(size & ((UINT64_C(1) << (8 * n)) - 1)) * scale[n];
+    ret->us = (uint32_t)(size & ((UINT64_C(1) << (8 * n)) - 1)) * part_us(fsp);
     check(rd, ret);
 }
 
@@ -71,7 +83,7 @@ static void set_datetime(uint64_t val, struct mys_time *ret)
 
 void mys_read_datetime2(struct cdc_reader *rd, unsigned fsp, struct mys_time *ret)
 {
-    uint64_t val = read_be(rd, 5);
+    uint64_t high = cdc_read_be32(rd), val = high << 8 | cdc_read_u8(rd);
     *ret = (struct mys_time){0};
     rd->failed |= !(val >> 39); /* below year 0 */
     set_datetime(val & 0x7fffffffff, ret);
@@ -82,7 +94,7 @@ void mys_read_datetime2(struct cdc_reader *rd, unsigned fsp, struct mys_time *re
 
 int64_t mys_read_timestamp2(struct cdc_reader *rd, unsigned fsp)
 {
-    int64_t sec = (int64_t)read_be(rd, 4);
+    int64_t sec = cdc_read_be32(rd);
     return sec * 1000000 + read_fraction(rd, fsp);
 }
 
@@ -133,7 +145,8 @@ void mys_read_time_packed(struct cdc_reader *rd, struct mys_time *ret)
 
 bool mys_time_days(const struct mys_time *t, int64_t *ret)
 {
-    if (t->year < 1 || t->month < 1 || t->day < 1 || t->day > cdc_month_days(t->year, t->month))
+    if (t->year < 1 || t->month < 1 || t->day < 1 ||
+        (t->day > 28 && t->day > cdc_month_days(t->year, t->month)))
         return false;
     *ret = cdc_date_days(t->year, t->month, t->day);
     return true;

@@ -15,7 +15,7 @@
  *   ENUM, SET                  text by name ("" for the number 0); the number where no names are
  *   JSON                       json, as the server prints it
  *   GEOMETRY and its kinds     bytes, as SELECT gives them: SRID, then WKB
- *   VECTOR                     array of floats of 32 bits
+ *   VECTOR                     array of floats of 32 bits; MariaDB's log shows VARBINARY
  *   UUID, INET4, INET6         uuid, text; the log shows BINARY with the zeros at the end cut off
  *
  * TIME, DATETIME and TIMESTAMP also have an older form each, without fraction.
@@ -167,6 +167,13 @@ static void set_decimal(struct cdc_column *col, unsigned precision, unsigned sca
     col->bits = 0;
 }
 
+static void set_vector(struct cdc_column *col)
+{
+    col->kind = CDC_ARRAY;
+    col->bits = 32;
+    col->item = CDC_FLOAT;
+}
+
 static void set_kind(const struct type *type, const struct mys_type_spec *spec,
                      struct cdc_column *col)
 {
@@ -175,7 +182,9 @@ static void set_kind(const struct type *type, const struct mys_type_spec *spec,
     col->precision = 0;
     col->scale = 0;
     col->item = CDC_NULL;
-    if (is_string(type) && is_binary(spec))
+    if (type->code == MYS_VECTOR || spec->face == MYS_FACE_VECTOR)
+        set_vector(col);
+    else if (is_string(type) && is_binary(spec))
         col->kind = spec->face == MYS_FACE_UUID ? CDC_UUID
                     : spec->face != MYS_PLAIN   ? CDC_TEXT
                                                 : CDC_BYTES;
@@ -189,8 +198,6 @@ static void set_kind(const struct type *type, const struct mys_type_spec *spec,
         col->bits = 64;
     else if (type->code == MYS_BIT && spec->meta == 1)
         col->kind = CDC_BOOL;
-    else if (type->code == MYS_VECTOR)
-        col->item = CDC_FLOAT;
 }
 
 int mys_type_apply(const struct mys_type_spec *spec, struct mys_field *field,
@@ -212,6 +219,10 @@ int mys_type_apply(const struct mys_type_spec *spec, struct mys_field *field,
     };
     if (type->code == MYS_STRING && is_binary(spec))
         field->parse = mys_parse_binary;
+    if (spec->face == MYS_FACE_VECTOR) {
+        field->parse = mys_parse_vector;
+        field->type = MYS_VECTOR;
+    }
     set_kind(type, spec, col);
     return CDC_OK;
 }
@@ -242,6 +253,10 @@ void mys_type_print(const struct mys_type_spec *spec, char *ret, size_t size)
     const struct type *type = find(mys_real_type(spec->type, spec->meta));
     unsigned low = spec->meta & 0xff, high = spec->meta >> 8;
     const char *name = type ? type->name : "unknown";
+    if (spec->face == MYS_FACE_VECTOR) {
+        snprintf(ret, size, "vector(%u)", spec->meta / 4u);
+        return;
+    }
     if (spec->face != MYS_PLAIN) {
         snprintf(ret, size, "%s", faces[spec->face]);
         return;

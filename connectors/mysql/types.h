@@ -53,7 +53,14 @@ int mys_type_meta(uint8_t type);
 uint8_t mys_real_type(uint8_t type, uint16_t meta);
 
 /* What only information_schema knows of a column whose bytes look like another type's. */
-enum mys_face { MYS_PLAIN, MYS_FACE_UUID, MYS_FACE_INET4, MYS_FACE_INET6, MYS_FACE_JSON };
+enum mys_face {
+    MYS_PLAIN,
+    MYS_FACE_UUID,
+    MYS_FACE_INET4,
+    MYS_FACE_INET6,
+    MYS_FACE_JSON,
+    MYS_FACE_VECTOR, /* MariaDB's, in VARBINARY */
+};
 
 struct mys_field;
 typedef int (*mys_parse)(const struct mys_field *field, struct cdc_reader *rd,

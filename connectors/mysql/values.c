@@ -13,6 +13,7 @@
 #include "decimal.h"
 #include "decode.h"
 #include "json.h"
+#include "json_diff.h"
 #include "temporal.h"
 
 static int put(struct cdc_value *ret, enum cdc_kind kind, struct cdc_slice bytes)
@@ -373,15 +374,27 @@ MYS_PARSER(mys_parse_set)
     return put(ret, CDC_TEXT, cdc_slice_of(to, n));
 }
 
+/* rc: of what printed into the buffer, which is emptied. */
+static int put_json(int rc, struct cdc_buf *buf, struct cdc_arena *arena, struct cdc_value *ret)
+{
+    if (rc == CDC_OK)
+        rc = buf->failed ? CDC_FULL : copy(arena, CDC_JSON, buf->p, buf->len, ret);
+    cdc_buf_done(buf);
+    return rc;
+}
+
 MYS_PARSER(mys_parse_json)
 {
     struct cdc_slice doc = read_prefixed(field, rd);
     struct cdc_buf buf = CDC_BUF(field->max);
-    int rc = rd->failed ? CDC_FAIL : mys_json_print(doc, &buf);
-    if (rc == CDC_OK)
-        rc = buf.failed ? CDC_FULL : copy(arena, CDC_JSON, buf.p, buf.len, ret);
-    cdc_buf_done(&buf);
-    return rc;
+    return put_json(rd->failed ? CDC_FAIL : mys_json_print(doc, &buf), &buf, arena, ret);
+}
+
+int mys_put_json_diff(const struct mys_field *field, struct cdc_slice doc, struct cdc_slice diffs,
+                      struct cdc_arena *arena, struct cdc_value *ret)
+{
+    struct cdc_buf buf = CDC_BUF(field->max);
+    return put_json(mys_json_diff(doc, diffs, &buf), &buf, arena, ret);
 }
 
 MYS_PARSER(mys_parse_vector)

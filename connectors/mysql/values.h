@@ -25,6 +25,9 @@ int mys_put_timestamp(const struct mys_field *field, int64_t us, struct cdc_aren
  */
 int mys_put_text(const struct mys_field *field, struct cdc_slice bytes, struct cdc_arena *arena,
                  struct cdc_value *ret);
+/* The document that becomes of `doc` by the differences (json_diff.h). */
+int mys_put_json_diff(const struct mys_field *field, struct cdc_slice doc, struct cdc_slice diffs,
+                      struct cdc_arena *arena, struct cdc_value *ret);
 
 #define MYS_PARSER(name)                                                                           \
     int name(const struct mys_field *field, struct cdc_reader *rd, struct cdc_arena *arena,        \

@@ -91,7 +91,8 @@ static int add_table(struct mys_view *view, const struct mys_cat_table *tab, str
 {
     struct mys_viewer *ses = &view->ses;
     struct cdc_table **item = &view->base.tables[view->base.n];
-    int rc = mys_rel_now(&view->src, ses->side, tab->schema, tab->name, item, NULL, err);
+    const struct mys_which which = {.schema = tab->schema, .name = tab->name};
+    int rc = mys_rel_now(&view->src, ses->side, &which, item, err);
     if (rc != CDC_OK)
         return rc == CDC_END ? CDC_OK : CDC_FAIL;
     view->keeps[view->base.n++] = mys_engine_keeps(tab->engine);
@@ -101,16 +102,17 @@ static int add_table(struct mys_view *view, const struct mys_cat_table *tab, str
 static int add_tables(struct mys_view *view, const struct cdc_view_options *opt,
                       struct cdc_arena *arena, struct cdc_error *err)
 {
-    struct mys_cat_table *tabs = NULL;
-    size_t n = 0;
-    if (mys_catalogue_list(view->ses.side, view->src.srv.cfg, arena, &tabs, &n, err) < 0)
+    struct mys_cat_tables all = {.n = 0};
+    if (mys_catalogue_names(view->ses.side, view->src.srv.cfg, arena, &all, err) < 0)
         return CDC_FAIL;
-    view->base.tables = calloc(n + 1, sizeof(struct cdc_table *));
-    view->keeps = calloc(n + 1, sizeof *view->keeps);
+    view->base.tables = calloc(all.n + 1, sizeof(struct cdc_table *));
+    view->keeps = calloc(all.n + 1, sizeof *view->keeps);
     int rc = view->base.tables && view->keeps ? CDC_OK : cdc_fail_oom(err);
-    for (size_t i = 0; rc == CDC_OK && i < n; i++)
-        if (tabs[i].rule && tabs[i].base && wanted(opt, tabs[i].schema, tabs[i].name))
-            rc = add_table(view, &tabs[i], err);
+    for (size_t i = 0; rc == CDC_OK && i < all.n; i++) {
+        const struct mys_cat_table *tab = &all.tabs[i];
+        if (tab->rule && tab->base && wanted(opt, tab->schema, tab->name))
+            rc = add_table(view, tab, err);
+    }
     return rc;
 }
 

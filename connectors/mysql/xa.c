@@ -16,6 +16,11 @@
  *
  * An xid that we do not know was prepared before the pipeline began. No copy has seen its rows, and
  * nothing says where they are: every table is copied anew.
+ *
+ * Some servers may log an XA COMMIT of another session than the one that prepared, and not do it
+ * (xa_check.c): before such a transaction ends here its rows are looked at. Whoever reads old log
+ * may look too late, when somebody has rolled back what the server found prepared after a restart;
+ * then that rollback says that the rows which we took for committed are not there.
  */
 #include "mysql.h"
 
@@ -24,10 +29,14 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define KEEP_ONE ((size_t)1 << 20) /* bytes of one transaction that are kept in memory */
 #define KEEP_ALL ((size_t)4 << 20)
-#define LOOK     255 /* so many events between two looks at the clock, less one */
+#define LOOK     255     /* so many events between two looks at the clock, less one */
+#define DOUBT_US 3000000 /* so long rows may be locked behind their commit */
+#define ASK_NS   10000000
+#define BELIEVED 1024
 
 /* The events of a transaction that is being prepared, or is: without checksums. */
 struct kept {
@@ -49,6 +58,13 @@ struct mys_xa {
     struct mys_dump *dump;
     struct mys_format fmt;
     struct mys_payload *payload;
+    /* Was it done? Sessions by their number; `alone`: both were of the very server that we ask. */
+    uint32_t preparer, committer;
+    bool alone, read;
+    struct mys_doubt doubt;
+    int64_t doubt_until_us;
+    uint64_t believed[BELIEVED]; /* hashes of the last xids that were, as far as we saw */
+    unsigned n_believed;
 };
 
 static struct mys_xa *get(struct mys_source *src)
@@ -162,6 +178,15 @@ int mys_xa_keep(struct mys_source *src, const struct mys_event *ev, struct cdc_e
 
 /* ---- in the position ---- */
 
+static uint64_t hash(const struct mys_xid *xid)
+{
+    uint64_t ret = UINT64_C(14695981039346656037) ^ xid->format;
+    for (unsigned i = 0; i < xid->gtrid_len + (unsigned)xid->bqual_len; i++)
+        ret = (ret ^ xid->data[i]) * UINT64_C(1099511628211);
+    ret ^= xid->gtrid_len;
+    return ret ? ret : 1;
+}
+
 static struct mys_prepared **find(struct mys_source *src, const struct mys_xid *xid)
 {
     struct mys_prepared **link = &src->head.prepared;
@@ -170,20 +195,42 @@ static struct mys_prepared **find(struct mys_source *src, const struct mys_xid *
     return link;
 }
 
-void mys_xa_rollback(struct mys_source *src, const struct mys_xid *xid)
+/* false: it is not known. */
+static bool end(struct mys_source *src, const struct mys_xid *xid)
 {
     struct mys_prepared **link = find(src, xid), *prep = *link;
     if (!prep)
-        return;
+        return false;
     if (src->xa)
         forget_at(src->xa, &prep->at);
     *link = prep->next;
     free(prep);
+    return true;
+}
+
+static bool was_believed(const struct mys_xa *xa, const struct mys_xid *xid)
+{
+    uint64_t mark = hash(xid);
+    for (unsigned i = 0; xa && i < BELIEVED; i++)
+        if (xa->believed[i] == mark)
+            return true;
+    return false;
+}
+
+int mys_xa_rollback(struct mys_source *src, struct cdc_batch *batch, const struct mys_xid *xid,
+                    struct cdc_error *err)
+{
+    if (end(src, xid) || !was_believed(src->xa, xid))
+        return CDC_OK;
+    return mys_gap_all(src, batch, NULL,
+                       "an XA COMMIT in the log was not done by the server, which has rolled the "
+                       "transaction back",
+                       err);
 }
 
 int mys_xa_prepared(struct mys_source *src, const struct mys_xid *xid, struct cdc_error *err)
 {
-    mys_xa_rollback(src, xid);
+    end(src, xid);
     struct mys_prepared **link = find(src, xid), *prep = calloc(1, sizeof *prep);
     if (!prep)
         return cdc_fail_oom(err);
@@ -281,6 +328,8 @@ static int start(struct mys_source *src, const struct mys_at *at, struct cdc_err
     xa->began = xa->in_payload = xa->by_gtid = false;
     xa->off = 0;
     xa->from = kept && kept->whole ? kept : NULL;
+    xa->preparer = 0;
+    xa->alone = true;
     xa->reading = true;
     if (xa->from)
         return CDC_OK;
@@ -288,8 +337,8 @@ static int start(struct mys_source *src, const struct mys_at *at, struct cdc_err
     return xa->by_gtid ? dump_by_gtid(src, err) : open_dump(src, NULL, err);
 }
 
-int mys_xa_commit(struct mys_source *src, struct cdc_batch *batch, const struct mys_xid *xid,
-                  struct cdc_error *err)
+int mys_xa_commit(struct mys_source *src, struct cdc_batch *batch, const struct mys_event *ev,
+                  const struct mys_xid *xid, struct cdc_error *err)
 {
     const struct mys_prepared *prep = xid ? *find(src, xid) : NULL;
     struct mys_xa *xa = get(src);
@@ -302,6 +351,7 @@ int mys_xa_commit(struct mys_source *src, struct cdc_batch *batch, const struct 
                            err);
     xa->one_phase = false;
     xa->xid = *xid;
+    xa->committer = ev->server_id == src->facts.server_id ? ev->query.thread : 0;
     return start(src, &prep->at, err);
 }
 
@@ -326,7 +376,8 @@ static void stop(struct mys_xa *xa)
     xa->dump = NULL;
     xa->payload = NULL;
     xa->from = NULL;
-    xa->reading = xa->in_payload = false;
+    xa->reading = xa->in_payload = xa->read = false;
+    mys_doubt_done(&xa->doubt);
 }
 
 static int take_kept(struct mys_xa *xa, struct cdc_slice *ret)
@@ -390,7 +441,7 @@ static int on_payload(const struct mys_source *src, struct mys_xa *xa, const str
                       struct cdc_error *err)
 {
     if (!xa->payload)
-        xa->payload = mys_payload_new(src->srv.max_row);
+        xa->payload = mys_payload_new(mys_event_max(&src->srv));
     if (!xa->payload)
         return cdc_fail_oom(err);
     mys_payload_start(xa->payload, ev->payload.packed, ev->payload.zstd, ev->payload.size);
@@ -410,7 +461,24 @@ static int on_query(struct mys_source *src, struct cdc_batch *batch, const struc
     if (rc == CDC_OK && stmt.verb >= MYS_V_CREATE)
         rc = mys_statement_apply(src, batch, ev, &stmt, err);
     cdc_arena_free(arena);
+    src->xa->preparer = ev->query.thread;
+    src->xa->alone &= ev->server_id == src->facts.server_id;
     return rc;
+}
+
+/* The last of the event's rows is remembered, for in_doubt below. */
+static int on_rows(struct mys_source *src, struct cdc_batch *batch, const struct mys_event *ev,
+                   struct cdc_error *err)
+{
+    struct mys_doubt *doubt = &src->xa->doubt;
+    const struct mys_rel *rel = mys_rel_find(src, ev->rows.map_id);
+    size_t n = batch->n;
+    if (mys_apply_rows(src, batch, ev, err) < 0)
+        return CDC_FAIL;
+    if (!src->facts.xa_doubt || src->xa->one_phase || !rel || !rel->tab)
+        return CDC_OK;
+    return batch->n > n ? mys_doubt_add(doubt, &batch->changes[batch->n - 1], err)
+                        : mys_doubt_blind(doubt, rel->tab, err);
 }
 
 /* CDC_END: it was the last. */
@@ -429,21 +497,71 @@ static int on_event(struct mys_source *src, struct cdc_batch *batch, const struc
     switch (ev->kind) {
     case MYS_PAYLOAD: return on_payload(src, xa, ev, err);
     case MYS_TABLE_MAP: return mys_rel_set(src, ev, err);
-    case MYS_ROWS: return mys_apply_rows(src, batch, ev, err);
+    case MYS_ROWS: return on_rows(src, batch, ev, err);
     case MYS_QUERY: return on_query(src, batch, ev, err);
     case MYS_XA_PREPARE: return CDC_END;
     default: return CDC_OK;
     }
 }
 
-static int finish(struct mys_source *src, struct cdc_batch *batch, struct cdc_error *err)
+/* Does the log say that it was committed, and the server may not have done it? */
+static bool in_doubt(const struct mys_source *src)
+{
+    const struct mys_xa *xa = src->xa;
+    bool own = xa->alone && xa->committer && xa->committer == xa->preparer;
+    return src->facts.xa_doubt && !xa->one_phase && xa->doubt.rows && !own;
+}
+
+static int refute(struct mys_source *src, struct cdc_batch *batch, bool locked,
+                  struct cdc_error *err)
+{
+    const struct mys_at *at = &src->tx.at;
+    cdc_log(CDC_LOG_WARN,
+            "mysql: the XA COMMIT at %s:%" PRIu64 " (%s) may not have been done by the server, as "
+            "happens where it meets the end of the session that prepared: %s. Its tables are "
+            "copied anew%s",
+            at->file, at->pos, *at->id ? at->id : "no GTID",
+            locked ? "its rows are locked still" : "none of its rows could be asked for by a key",
+            locked ? ". If they stay locked: after a restart of the server XA RECOVER shows it, "
+                     "to be committed or rolled back there"
+                   : "");
+    return mys_doubt_gap(src, batch, &src->xa->doubt, err);
+}
+
+/* Asks until the deadline. CDC_OK: it is known, or will never be. */
+static int check(struct mys_source *src, struct cdc_batch *batch, int64_t deadline_us,
+                 struct cdc_error *err)
 {
     struct mys_xa *xa = src->xa;
+    int rc;
+    while ((rc = mys_doubt_ask(src, &xa->doubt, err)) == CDC_AGAIN) {
+        int64_t now = cdc_mono_us();
+        if (now >= xa->doubt_until_us)
+            return refute(src, batch, true, err);
+        if (now >= deadline_us)
+            return CDC_AGAIN;
+        nanosleep(&(struct timespec){.tv_nsec = ASK_NS}, NULL);
+    }
+    if (rc == CDC_OK)
+        xa->believed[xa->n_believed++ % BELIEVED] = hash(&xa->xid);
+    return rc == CDC_END ? refute(src, batch, false, err) : rc;
+}
+
+static int finish(struct mys_source *src, struct cdc_batch *batch, int64_t deadline_us,
+                  struct cdc_error *err)
+{
+    struct mys_xa *xa = src->xa;
+    if (!xa->read)
+        xa->doubt_until_us = cdc_mono_us() + DOUBT_US;
+    xa->read = true;
+    int rc = in_doubt(src) ? check(src, batch, deadline_us, err) : CDC_OK;
+    if (rc != CDC_OK)
+        return rc;
     stop(xa);
     if (xa->one_phase)
         forget_at(xa, &xa->at);
     else
-        mys_xa_rollback(src, &xa->xid); /* ended, and so forgotten likewise */
+        end(src, &xa->xid); /* and so forgotten likewise */
     return mys_apply_commit(src, batch, err);
 }
 
@@ -451,12 +569,14 @@ int mys_xa_more(struct mys_source *src, struct cdc_batch *batch, int64_t deadlin
                 struct cdc_error *err)
 {
     struct mys_event ev;
+    if (src->xa->read)
+        return finish(src, batch, deadline_us, err);
     for (unsigned n = 1; batch->n == 0 || !cdc_batch_full(batch); n++) {
         int rc = next(src->xa, deadline_us, &ev, err);
         if (rc == CDC_OK)
             rc = on_event(src, batch, &ev, err);
         if (rc == CDC_END)
-            return finish(src, batch, err);
+            return finish(src, batch, deadline_us, err);
         if (rc != CDC_OK)
             return rc;
         if (!src->xa->from && (n & LOOK) == 0 && cdc_mono_us() >= deadline_us)
@@ -465,7 +585,7 @@ int mys_xa_more(struct mys_source *src, struct cdc_batch *batch, int64_t deadlin
     return CDC_FULL;
 }
 
-void mys_xa_done(struct mys_source *src)
+void mys_xa_drop(struct mys_source *src)
 {
     struct mys_xa *xa = src->xa;
     if (!xa)
@@ -473,6 +593,11 @@ void mys_xa_done(struct mys_source *src)
     stop(xa);
     while (xa->kept)
         forget(xa, &xa->kept);
-    free(xa);
+}
+
+void mys_xa_done(struct mys_source *src)
+{
+    mys_xa_drop(src);
+    free(src->xa);
     src->xa = NULL;
 }

@@ -246,7 +246,7 @@ static int stream(struct fake_source *src, struct cdc_batch *batch, struct cdc_e
 {
     const struct fake_tx *from = &src->world->txs[src->at];
     struct cdc_tx *tx = cdc_arena_zalloc(batch->arena, sizeof *tx);
-    char *id = cdc_arena_printf(batch->arena, "%d", src->at);
+    char *id = cdc_arena_printf(batch->arena, "%d%*s", src->at, src->world->id_len, "");
     if (!tx || !id)
         return cdc_fail_oom(err);
     tx->id = cdc_slice_str(id);

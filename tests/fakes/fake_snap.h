@@ -59,6 +59,7 @@ struct fake_snap_world {
     bool endless; /* ... and then poll waits for more */
     bool tells;   /* when it has caught up with what was there when it was opened */
     int slow;     /* visible so many calls later, at most */
+    int id_len;   /* ids of transactions have so many bytes more */
     bool standby; /* no look NOW */
     bool resumable[FAKE_TABLES], divisible[FAKE_TABLES];
     bool missing[FAKE_TABLES]; /* not listed, no such table */

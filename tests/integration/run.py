@@ -23,9 +23,9 @@ ROOT = HERE.parents[1]
 LOGS = ROOT / "build/test-logs"
 SKIP = 77
 # Long ones first, so that two at a time end together.
-FIRST = ["crash_points", "crash_random", "versions", "bad_input", "big_transaction", "server_crash", "connection_cut",
-         "mysql_snapshot", "mysql_faults", "mysql_crash", "mysql_basic", "mysql_failover", "mysql_modes", "kafka_broker", "kafka_network",
-         "kafka_topics", "torture", "network_faults"]
+FIRST = ["crash_points", "crash_random", "versions", "mysql_versions", "bad_input", "big_transaction", "server_crash", "connection_cut",
+         "mysql_snapshot", "mysql_faults", "mysql_crash", "mysql_basic", "mysql_failover", "mysql_modes", "mysql_features", "kafka_broker",
+         "kafka_network", "kafka_topics", "torture", "network_faults"]
 MEASURES = {"big_transaction", "http_hostile", "memory"}  # run alone at the end: others would disturb what they measure
 
 # --sanitizer NAME: the binary of `make SANITIZE=NAME all`, by default; anything that it reports fails the scenario.

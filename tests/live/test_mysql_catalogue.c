@@ -288,24 +288,30 @@ static const struct mys_rel *find(const struct live *lv, const char *name)
     return NULL;
 }
 
+static int rel_now(struct live *lv, const char *name, struct cdc_table **ret)
+{
+    const struct mys_which which = {.schema = lv->db, .name = name};
+    return mys_rel_now(&lv->src, lv->src.srv.sql, &which, ret, &lv->err);
+}
+
 /* The table as the log describes it and as the catalogue does. */
 static void compare(struct live *lv, const char *name, const char *what)
 {
-    struct cdc_table *now = NULL;
-    struct mys_shape *shape = NULL;
+    const struct mys_which which = {.schema = lv->db, .name = name};
+    struct mys_described now = {.tab = NULL};
     const struct mys_rel *rel = find(lv, name);
     if (!rel || !rel->tab)
         fail_msg("%s: not in the log", what);
-    ok(lv, mys_rel_now(&lv->src, lv->src.srv.sql, lv->db, name, &now, &shape, &lv->err));
-    if (!cdc_table_same(rel->tab, now)) {
+    ok(lv, mys_rel_describe(&lv->src, lv->src.srv.sql, &which, &now, &lv->err));
+    if (!cdc_table_same(rel->tab, now.tab)) {
         print_table("log", rel->tab);
-        print_table("catalogue", now);
+        print_table("catalogue", now.tab);
         fail_msg("%s: the log and the catalogue differ", what);
     }
-    assert_int_equal(now->version, rel->tab->version);
-    check_fields(shape, rel);
-    cdc_table_unref(now);
-    mys_shape_free(shape);
+    assert_int_equal(now.tab->version, rel->tab->version);
+    check_fields(now.shape, rel);
+    cdc_table_unref(now.tab);
+    mys_shape_free(now.shape);
 }
 
 static void test_types(void **state)
@@ -416,7 +422,7 @@ static void test_gone(void **state)
     assert_string_equal(find(lv, "t1")->tab->cols[1].name, "b");
     assert_int_equal(find(lv, "t1")->tab->n, 2);
     /* the version of today is the next one, of the copy as of the log */
-    ok(lv, mys_rel_now(&lv->src, lv->src.srv.sql, lv->db, "t1", &tab, NULL, &lv->err));
+    ok(lv, rel_now(lv, "t1", &tab));
     assert_int_equal(tab->version, 2);
     assert_string_equal(tab->cols[1].name, "c");
     cdc_table_unref(tab);
@@ -467,9 +473,7 @@ static void test_no_tables(void **state)
         sql(lv, "DO NEXT VALUE FOR s");
     }
     for (size_t i = 0; i < CM_COUNT(names); i++)
-        assert_int_equal(
-            mys_rel_now(&lv->src, lv->src.srv.sql, lv->db, names[i], &tab, NULL, &lv->err),
-            CDC_END);
+        assert_int_equal(rel_now(lv, names[i], &tab), CDC_END);
     ok(lv, follow(lv, &pos));
     if (lv->src.facts.mariadb) {
         assert_null(find(lv, "s")->tab);
@@ -477,7 +481,7 @@ static void test_no_tables(void **state)
     }
     ok(lv, mys_rel_by_name(&lv->src, lv->db, "t", &tab, &lv->err));
     assert_null(tab);
-    ok(lv, mys_rel_now(&lv->src, lv->src.srv.sql, lv->db, "t", &tab, NULL, &lv->err));
+    ok(lv, rel_now(lv, "t", &tab));
     cdc_table_unref(tab);
     ok(lv, mys_rel_by_name(&lv->src, lv->db, "t", &tab, &lv->err));
     assert_non_null(tab);
@@ -485,59 +489,88 @@ static void test_no_tables(void **state)
     live_close(lv);
 }
 
-static const struct mys_cat_table *listed(const struct mys_cat_table *tabs, size_t n,
-                                          const char *name)
+static const struct mys_cat_table *listed(const struct mys_cat_tables *all, const char *name)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(tabs[i].name, name) == 0)
-            return &tabs[i];
+    for (size_t i = 0; i < all->n; i++)
+        if (strcmp(all->tabs[i].name, name) == 0)
+            return &all->tabs[i];
     fail_msg("%s is not listed", name);
     return NULL;
 }
 
-/* As an account with nothing but SELECT sees it, from which MariaDB hides what foreign keys do. */
+static const char *const list_sql[] = {
+    "CREATE TABLE par (id int primary key)",
+    "CREATE TABLE child (id int, p int, foreign key (p) references par (id) on delete cascade)",
+    "CREATE TABLE `k-\xc3\xa4` (id int, p int, foreign key (p) references par (id) on update "
+    "cascade)",
+    "CREATE TABLE safe (id int, p int, foreign key (p) references par (id))",
+    "CREATE TABLE `s-\xc3\xa4` (id int, p int, foreign key (p) references par (id))",
+    "CREATE TABLE not_me (a int primary key)",
+    "CREATE VIEW v AS SELECT * FROM par",
+};
+
+static void look_list(struct live *lv, MYSQL *conn)
+{
+    struct mys_cat_tables all, names, keys;
+    ok(lv, mys_catalogue_list(conn, &lv->cfg, lv->arena, &all, &lv->err));
+    ok(lv, mys_catalogue_names(conn, &lv->cfg, lv->arena, &names, &lv->err));
+    ok(lv, mys_catalogue_cascades(conn, &lv->cfg, lv->arena, &keys, &lv->err));
+    assert_int_equal(all.n, CM_COUNT(list_sql));
+    assert_int_equal(names.n, all.n);
+    assert_int_equal(keys.n, all.n);
+    for (size_t i = 0; i < all.n; i++) {
+        const struct mys_cat_table *tab = &all.tabs[i];
+        const struct mys_which which = {.schema = tab->schema, .name = tab->name};
+        bool linked;
+        assert_string_equal(tab->schema, lv->db);
+        assert_string_equal(tab->name, names.tabs[i].name);
+        assert_ptr_equal(tab->rule, names.tabs[i].rule);
+        assert_int_equal(tab->base, strcmp(tab->name, "v") != 0);
+        assert_int_equal(tab->rule != NULL, strcmp(tab->name, "not_me") != 0);
+        assert_int_equal(tab->cascades,
+                         strcmp(tab->name, "child") == 0 || strncmp(tab->name, "k-", 2) == 0);
+        assert_int_equal(tab->cascades, keys.tabs[i].cascades);
+        assert_string_equal(tab->engine, names.tabs[i].engine);
+        if (tab->base) {
+            ok(lv, mys_catalogue_cascade(conn, &which, &linked, &lv->err));
+            assert_int_equal(linked, tab->cascades);
+        }
+    }
+    assert_true(listed(&all, "par")->keyed);
+    assert_false(listed(&all, "child")->keyed);
+    assert_string_equal(listed(&all, "child")->engine, "InnoDB");
+}
+
+/* As an account with nothing but SELECT sees it, from which MariaDB hides what foreign keys do; and
+ * as one with PROCESS, which may ask InnoDB. */
 static void test_list(void **state)
 {
     struct live *lv = live_open();
-    struct mys_cat_table *tabs, *names, *keys;
-    size_t n, n_names, n_keys;
-    MYSQL *conn = NULL;
-    char user[LIVE_MAX + 1];
+    const struct mys_which gone = {.schema = lv->db, .name = "none"}, nowhere = {"none", "none"};
+    bool linked = true;
+    char user[LIVE_MAX + 1], password[] = "x";
     (void)state;
     snprintf(user, sizeof user, "u%s", lv->db);
-    sql(lv, "CREATE TABLE par (id int primary key)");
-    sql(lv, "CREATE TABLE child (id int, p int, foreign key (p) references par (id) on delete "
-            "cascade)");
-    sql(lv, "CREATE TABLE safe (id int, p int, foreign key (p) references par (id))");
-    sql(lv, "CREATE TABLE not_me (a int primary key)");
-    sql(lv, "CREATE VIEW v AS SELECT * FROM par");
-    sqlf(lv, "CREATE USER %s@'%%' IDENTIFIED BY '%s'", user, "x");
+    for (size_t i = 0; i < CM_COUNT(list_sql); i++)
+        sql(lv, list_sql[i]);
+    sqlf(lv, "CREATE USER %s@'%%' IDENTIFIED BY '%s'", user, password);
     sqlf(lv, "GRANT SELECT ON %s.* TO %s@'%%'", lv->db, user);
     struct mys_server srv = lv->src.srv;
     srv.user = user;
-    char password[] = "x";
     srv.password = password;
-    ok(lv, mys_connect(&srv, &conn, &lv->err));
-    ok(lv, mys_catalogue_list(conn, &lv->cfg, lv->arena, &tabs, &n, &lv->err));
-    ok(lv, mys_catalogue_names(conn, &lv->cfg, lv->arena, &names, &n_names, &lv->err));
-    ok(lv, mys_catalogue_cascades(conn, &lv->cfg, lv->arena, &keys, &n_keys, &lv->err));
-    assert_int_equal(n, 5);
-    assert_int_equal(n_names, n);
-    assert_int_equal(n_keys, n);
-    for (size_t i = 0; i < n; i++) {
-        assert_string_equal(tabs[i].schema, lv->db);
-        assert_string_equal(tabs[i].name, names[i].name);
-        assert_ptr_equal(tabs[i].rule, names[i].rule);
-        assert_int_equal(tabs[i].base, strcmp(tabs[i].name, "v") != 0);
-        assert_int_equal(tabs[i].rule != NULL, strcmp(tabs[i].name, "not_me") != 0);
-        assert_int_equal(tabs[i].cascades, strcmp(tabs[i].name, "child") == 0);
-        assert_int_equal(tabs[i].cascades, keys[i].cascades);
-        assert_string_equal(tabs[i].engine, names[i].engine);
+    for (int process = 0; process < 2; process++) {
+        MYSQL *conn = NULL;
+        if (process)
+            sqlf(lv, "GRANT PROCESS ON *.* TO %s%s", user, "@'%'");
+        ok(lv, mys_connect(&srv, &conn, &lv->err));
+        look_list(lv, conn);
+        mysql_close(conn);
     }
-    assert_true(listed(tabs, n, "par")->keyed);
-    assert_false(listed(tabs, n, "child")->keyed);
-    assert_string_equal(listed(tabs, n, "child")->engine, "InnoDB");
-    mysql_close(conn);
+    ok(lv, mys_catalogue_cascade(lv->src.srv.sql, &gone, &linked, &lv->err));
+    assert_false(linked);
+    linked = true;
+    ok(lv, mys_catalogue_cascade(lv->src.srv.sql, &nowhere, &linked, &lv->err));
+    assert_false(linked);
     sqlf(lv, "DROP USER %s@'%%'", user);
     live_close(lv);
 }

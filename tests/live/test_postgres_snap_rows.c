@@ -255,6 +255,69 @@ static void where(void **state)
     live_down(&lv);
 }
 
+/* ---- parts of tables: how many rows they are thought to have, in how many ranges ---- */
+
+#define PARTS                                                                                      \
+    "CREATE TABLE t (id int PRIMARY KEY, v int, pad text); INSERT INTO t SELECT g, g % 20, "       \
+    "repeat('x', 100) FROM generate_series(1, 60000) g; CREATE TABLE c (a int, b int, v int, "     \
+    "PRIMARY KEY (a, b)); INSERT INTO c SELECT g % 10, g, g FROM generate_series(1, 60000) g; "    \
+    "CREATE TABLE p (id int PRIMARY KEY, v int) PARTITION BY HASH (id); CREATE TABLE p1 "          \
+    "PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE p2 PARTITION OF p FOR " \
+    "VALUES WITH (MODULUS 2, REMAINDER 1); INSERT INTO p SELECT g, g % 20 FROM "                   \
+    "generate_series(1, 60000) g; CREATE TABLE n (id int PRIMARY KEY, v int) WITH "                \
+    "(autovacuum_enabled = off); INSERT INTO n SELECT g, g % 20 FROM generate_series(1, 60000) g;" \
+    " ANALYZE t, c, p"
+
+/* Of a whole table of 60,000 rows there would be 60 ranges. */
+static const struct part {
+    const char *name, *table, *where;
+    enum cdc_look look;
+    size_t rows, least, most; /* estimated between these; 0: whatever */
+    size_t ranges_least, ranges_most;
+} part_rows[] = {
+    {"all", "t", "true", CDC_LOOK_NOW, 60000, 59000, 61000, 55, 61},
+    {"of the key", "t", "id > 54000", CDC_LOOK_NOW, 6000, 5000, 7000, 6, 7},
+    {"none", "t", "id < 0", CDC_LOOK_NOW, 0, 1, 100, 1, 1},
+    {"of a part of the key", "c", "a = 3", CDC_LOOK_NOW, 6000, 5000, 7000, 6, 7},
+    {"of the key's end", "c", "b % 10 = 3", CDC_LOOK_NOW, 6000, 1, 6000, 6, 7},
+    {"a plan in the condition", "t", "id > 54000 AND id::text <> '\"Node Type\": \"Sort\"'",
+     CDC_LOOK_NOW, 6000, 5000, 7000, 6, 7},
+    {"of partitions' key", "p", "id > 54000", CDC_LOOK_NOW, 6000, 5000, 7000, 6, 7},
+    {"few rows", "t", "v = 3", CDC_LOOK_NOW, 3000, 2000, 4000, 7, 9},
+    {"a third", "t", "v < 7", CDC_LOOK_NOW, 21000, 18000, 24000, 28, 32},
+    {"few rows of partitions", "p", "v = 3", CDC_LOOK_NOW, 3000, 2000, 4000, 7, 9},
+    {"lying together", "c", "v > 54000", CDC_LOOK_NOW, 6000, 5000, 7000, 6, 9},
+    {"few rows, by block", "t", "v = 3", CDC_LOOK_START, 3000, 2000, 4000, 5, 12},
+    {"never analyzed", "n", "v = 3", CDC_LOOK_NOW, 3000, 0, 0, 5, 62},
+};
+
+static void parts(void **state)
+{
+    const struct part *row = *state;
+    struct live lv;
+    struct copy copy;
+    char rule[256];
+    snprintf(rule, sizeof rule, "  - tables: public.%s\n    where: |-\n      %s\n", row->table,
+             row->where);
+    live_up(&lv, rule, "");
+    live_sql(&lv, PARTS);
+    live_sql(&lv, "VACUUM t");
+    start_to(&lv);
+    copy_open(&copy, &lv);
+    copy_take(&copy, row->look);
+    copy_table(&copy, row->table);
+    expect_rc(&copy, copy_all(&copy, 1), CDC_END);
+    assert_int_equal(copy.rows, row->rows);
+    if (row->most && (copy.tab.rows < row->least || copy.tab.rows > row->most))
+        fail_msg("thought to have %zu rows", (size_t)copy.tab.rows);
+    if (row->most && copy.tab.bytes / copy.tab.rows > 400)
+        fail_msg("thought to have %zu bytes", (size_t)copy.tab.bytes);
+    if (copy.ranges < row->ranges_least || copy.ranges > row->ranges_most)
+        fail_msg("%zu ranges", copy.ranges);
+    copy_close(&copy);
+    live_down(&lv);
+}
+
 static void lists(void **state)
 {
     (void)state;
@@ -393,13 +456,14 @@ static void values(void **state)
 
 int main(int argc, char **argv)
 {
-    static struct CMUnitTest tests[CM_COUNT(keys) + CM_COUNT(showns) + 20];
+    static struct CMUnitTest tests[CM_COUNT(keys) + CM_COUNT(showns) + CM_COUNT(part_rows) + 20];
     struct CMUnitTest *to = tests;
     *to++ = (struct CMUnitTest)cmocka_unit_test(values);
     *to++ = (struct CMUnitTest)cmocka_unit_test(rights);
     *to++ = (struct CMUnitTest)cmocka_unit_test(where);
     *to++ = (struct CMUnitTest)cmocka_unit_test(lists);
     *to++ = (struct CMUnitTest)cmocka_unit_test(blocks_of_partitions);
+    to = CM_ROWS(to, parts, part_rows);
     to = CM_ROWS(to, ranges, keys);
     to = CM_ROWS(to, shown, showns);
     return snap_main(argc, argv, "postgres_snap_rows", tests, (size_t)(to - tests));

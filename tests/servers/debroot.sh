@@ -37,6 +37,15 @@ CONF
         dpkg-deb -x "$deb" "$dest"
         rm "$deb"
     done
+    # Packages older than the merge of /lib into /usr/lib.
+    for d in lib lib64; do
+        if [ -d "$dest/$d" ] && [ ! -L "$dest/$d" ]; then
+            mkdir -p "$dest/usr/$d"
+            cp -a "$dest/$d/." "$dest/usr/$d/"
+            rm -rf "${dest:?}/$d"
+            ln -s "usr/$d" "$dest/$d"
+        fi
+    done
     # Absolute links (alternatives) are pointed into the tree.
     find "$dest" -type l -lname '/*' | while read -r l; do
         t=$(readlink "$l")

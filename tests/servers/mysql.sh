@@ -7,61 +7,14 @@
 #   my_crash BASE                             kills it at once
 #   my_sql BASE [mariadb's arguments...]      SQL from the arguments or standard input, as root, over the socket
 #   my_free_port                              a port nobody listens on now
-#   my_plugins                                a folder of MariaDB's plugins that mariadb-server-core lacks (logins)
+#   my_plugins KIND                           the folder of its plugins (logins)
 #
-# KIND is mariadb (Debian 12's own 10.11) or mysql (9.x out of Debian sid, unpacked into $SIDESTREAM_CACHE, default
-# .cache; there is no MySQL in Debian 12). Root's servers belong to nobody; an ordinary user's are his own. BASE's
+# KIND is mariadb (Debian 12's own 10.11), mariadb105, mariadb114, mariadb118, mysql (9.7), mysql80 (8.0.31) or mysql8015;
+# mysql_fetch.sh says where each comes from. Root's servers belong to nobody; an ordinary user's are his own. BASE's
 # parents must be searchable by nobody, and its path short: a socket's path has at most 107 bytes.
 
-my_cache() {
-    local cache=${SIDESTREAM_CACHE:-$(dirname "${BASH_SOURCE[0]}")/../../.cache}
-    mkdir -p "$cache"
-    cache=$(cd "$cache" && pwd)
-    # Nobody cannot enter a home folder of root's.
-    if [ "$(id -u)" = 0 ] && ! (cd / && runuser -u nobody -- test -x "$cache"); then
-        cache=/var/tmp/sidestream-cache
-        mkdir -p "$cache"
-    fi
-    echo "$cache"
-}
-
-my_plugins() {
-    local tree version
-    version=$(dpkg-query -W -f '${Version}' mariadb-server-core) || return 1
-    tree=$(my_cache)/mariadb-plugins-${version//[^0-9.]/_}
-    (
-        exec 9>"$tree.lock"
-        flock 9
-        [ ! -e "$tree/.complete" ] || exit 0
-        echo "mysql.sh: MariaDB's plugins out of mariadb-server" >&2
-        rm -rf "$tree" && mkdir -p "$tree" && cd "$tree" &&
-            apt-get download -qq -o APT::Sandbox::User=root "mariadb-server=$version" &&
-            dpkg-deb --fsys-tarfile ./*.deb | tar -x ./usr/lib/mysql/plugin && rm ./*.deb && touch .complete
-    ) >&2 || return 1
-    echo "$tree/usr/lib/mysql/plugin"
-}
-
-my_root() {
-    local here cache tree
-    [ "$1" = mysql ] || { echo /; return; }
-    here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-    cache=$(my_cache)
-    tree=$cache/mysql97
-    (
-        exec 9>"$cache/mysql97.lock"
-        flock 9
-        [ ! -e "$tree/.complete" ] || exit 0
-        echo "mysql.sh: MySQL out of Debian sid" >&2
-        export DEBROOT_CACHE=$cache/debroot
-        # shellcheck source=tests/servers/debroot.sh
-        . "$here/debroot.sh"
-        rm -rf "$tree"
-        debroot sid "$tree" mysql-server-core libicu78 libssl3t64 libzstd1 libprotobuf-lite32t64 libstdc++6 libgcc-s1 \
-            libc6 zlib1g liblz4-1 libaio1t64 libnuma1 libgoogle-perftools4t64 libxxhash0 libunwind8 liblzma5 &&
-            debroot_relocate "$tree" "$tree/usr/sbin/mysqld" && touch "$tree/.complete"
-    ) >&2 || return 1
-    echo "$tree"
-}
+# shellcheck source=tests/servers/mysql_fetch.sh
+. "$(dirname "${BASH_SOURCE[0]}")/mysql_fetch.sh"
 
 # The paths are explicit: a relocated server does not find its own folders. Later lines win over these.
 my_cnf() {
@@ -86,60 +39,72 @@ innodb_use_native_aio=0
 innodb_buffer_pool_size=32M
 innodb_flush_log_at_trx_commit=2
 CNF
-    if [ "$kind" = mysql ]; then
-        cat <<CNF
+    [ "$kind" = mariadb ] || cat <<CNF
 plugin_dir=$root/usr/lib/mysql/plugin
 lc_messages_dir=$root/usr/share/mysql
 character_sets_dir=$root/usr/share/mysql/charsets
-mysqlx=OFF
-gtid_mode=ON
-enforce_gtid_consistency=ON
-innodb_redo_log_capacity=16M
-performance_schema=OFF
-table_open_cache=200
 CNF
-    else
-        printf '%s\n' gtid_strict_mode=ON log_slave_updates=ON innodb_log_file_size=16M
-    fi
+    case $kind in
+    mariadb*) printf '%s\n' gtid_strict_mode=ON log_slave_updates=ON innodb_log_file_size=16M ;;
+    *) printf '%s\n' mysqlx=OFF gtid_mode=ON enforce_gtid_consistency=ON performance_schema=OFF table_open_cache=200 ;;
+    esac
+    case $kind in
+    mysql8015) echo innodb_log_file_size=8M ;;
+    mysql*) echo innodb_redo_log_capacity=16M ;;
+    mariadb11*) printf '%s\n' "ssl_cert=$base/tls.crt" "ssl_key=$base/tls.key" ;;
+    esac
+}
+
+# MariaDB 11.4 and newer make themselves a key of 4096 bits at each start (7 to 14 s) where they are given none.
+my_cert() { # BASE
+    [ -e "$1/tls.crt" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=throw-away \
+        -keyout "$1/tls.key" -out "$1/tls.crt" 2>/dev/null || return 1
+    [ "$(id -u)" != 0 ] || chown nobody "$1/tls.key"
 }
 
 my_user() { [ "$(id -u)" != 0 ] || echo --user=nobody; }
 
-# MySQL takes seconds to make its first data: made once and copied, without the server's uuid.
-my_init_copied() {
-    local root=$1 base=$2 made
-    made=$(my_cache)/mysql97-data-$(id -u)
+my_make() { # KIND ROOT BASE
+    local kind=$1 root=${2%/} base=$3
+    # shellcheck disable=SC2046  # one word or none
+    case $kind in
+    mariadb*)
+        "$root/usr/bin/mariadb-install-db" --defaults-file="$base/my.cnf" ${root:+--basedir="$root/usr"} $(my_user) \
+            --auth-root-authentication-method=normal --skip-test-db --skip-name-resolve
+        ;;
+    *) "$root/usr/sbin/mysqld" --defaults-file="$base/my.cnf" $(my_user) --initialize-insecure ;;
+    esac
+}
+
+# Most take seconds to make their first data: made once and copied, without the server's uuid and log.
+my_make_copied() { # KIND ROOT BASE
+    local base=$3 made
+    made=$(my_cache)/$(my_name "$1")-data-$(id -u)
     (
         exec 9>"$made.lock"
         flock 9
         [ ! -e "$made/.complete" ] || exit 0
         rm -rf "$made"
-        # shellcheck disable=SC2046  # one word or none
-        "$root/usr/sbin/mysqld" --defaults-file="$base/my.cnf" $(my_user) --initialize-insecure &&
-            cp -a --reflink=auto "$base/data" "$made" && rm -rf "$base/data" "$made/auto.cnf" && touch "$made/.complete"
+        my_make "$@" && cp -a --reflink=auto "$base/data" "$made" && rm -rf "$base/data" "$made/auto.cnf" "$made"/bin.* && touch "$made/.complete"
     ) && cp -a --reflink=auto "$made" "$base/data" && rm "$base/data/.complete"
 }
 
-my_init() {
-    local kind=$1 root=$2 base=$3
-    # shellcheck disable=SC2046  # one word or none
-    if [ "$kind" = mysql ] && ! grep -q lower_case_table_names "$base/my.cnf"; then
-        my_init_copied "$root" "$base"
-    elif [ "$kind" = mysql ]; then
-        "$root/usr/sbin/mysqld" --defaults-file="$base/my.cnf" $(my_user) --initialize-insecure
+my_init() { # KIND ROOT BASE
+    if [ "$1" = mariadb ] || grep -q lower_case_table_names "$3/my.cnf"; then
+        my_make "$@"
     else
-        mariadb-install-db --defaults-file="$base/my.cnf" $(my_user) --auth-root-authentication-method=normal \
-            --skip-test-db --skip-name-resolve
-    fi >"$base/init.log" 2>&1 || { tail -5 "$base/init.log" "$base/my.err" >&2; return 1; }
+        my_make_copied "$@"
+    fi >"$3/init.log" 2>&1 || { tail -qn 5 "$3/init.log" "$3/my.err" >&2; return 1; }
 }
 
 my_up() {
     local kind=$1 base=$2 port=$3 root program=mysqld
     shift 3
     root=$(my_root "$kind") || return 1
-    [ "$kind" = mysql ] || program=mariadbd
+    [[ $kind != mariadb* ]] || program=mariadbd
     mkdir -p "$base"
     [ "$(id -u)" != 0 ] || chown nobody "$base"
+    [[ $kind != mariadb11* ]] || my_cert "$base" || return 1
     { my_cnf "$kind" "$root" "$base" "$port" && printf '%s\n' "$@"; } >"$base/my.cnf"
     [ -d "$base/data/mysql" ] || my_init "$kind" "$root" "$base" || return 1
     # shellcheck disable=SC2046  # one word or none
@@ -150,7 +115,7 @@ my_up() {
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.1
     done
-    tail -5 "$base/my.err" >&2
+    tail -qn 5 "$base/my.err" >&2
     return 1
 }
 

@@ -65,7 +65,7 @@ static inline void rig_open(struct rig *rig, const char *rules, bool mariadb)
     src->srv = (struct mys_server){.cfg = &rig->cfg, .max_row = (size_t)1 << 24};
     src->srv.sql = mysql_init(NULL); /* whatever is asked fails */
     src->reread_off_us = INT64_MAX;  /* and this is not even asked */
-    src->facts = (struct mys_facts){.mariadb = mariadb, .gtids = true};
+    src->facts = (struct mys_facts){.mariadb = mariadb, .gtids = true, .cascades = true};
     src->fmt.mariadb = mariadb;
     src->head.gtids.mariadb = mariadb;
     src->head.kind = MYS_POS_TX;

@@ -76,6 +76,31 @@ static void test_arena_limit_and_reset(void **state)
     cdc_arena_free(arena);
 }
 
+/* What it was told to keep is used again, and nothing of it is asked for twice. */
+static void test_arena_keeps(void **state)
+{
+    (void)state;
+    struct cdc_arena *arena = cdc_arena_new(SIZE_MAX);
+    size_t held = 0;
+    cdc_arena_keep(arena, 1 << 19);
+    for (int round = 0; round < 6; round++) {
+        assert_int_equal(cdc_arena_given(arena), 0);
+        for (int i = 0; i < 600; i++) {
+            uint8_t *p = cdc_arena_alloc(arena, 1000);
+            assert_non_null(p);
+            memset(p, round, 1000);
+        }
+        assert_non_null(cdc_arena_alloc(arena, 1 << 20)); /* goes back each time */
+        assert_int_equal(cdc_arena_given(arena), 600 * 1000 + (1 << 20));
+        if (round >= 4)
+            assert_int_equal(cdc_arena_bytes(arena), held);
+        held = cdc_arena_bytes(arena);
+        cdc_arena_reset(arena);
+        assert_true(cdc_arena_bytes(arena) < (1 << 19) + (1 << 18) + 1024);
+    }
+    cdc_arena_free(arena);
+}
+
 static void test_reader_is_sticky(void **state)
 {
     (void)state;
@@ -269,6 +294,31 @@ static void test_value_eq(void **state)
     assert_false(cdc_value_eq(&absent, &absent));
 }
 
+/* A batch that is used again begins empty, however much its arena holds by then. */
+static void test_batch_is_full_by_its_content(void **state)
+{
+    (void)state;
+    int rc;
+    struct cdc_table *tab = make(NULL, &rc);
+    struct cdc_pool *pool = cdc_pool_new(64 << 20, 1 << 19);
+    for (int round = 0; round < 8; round++) {
+        struct cdc_batch *batch = cdc_pool_batch(pool);
+        assert_false(cdc_batch_half(batch));
+        while (!cdc_batch_half(batch)) {
+            assert_non_null(cdc_batch_add(batch, tab));
+            assert_non_null(cdc_arena_alloc(batch->arena, 200));
+        }
+        size_t row = 200 + sizeof *batch->changes;
+        assert_int_equal(batch->n, ((1 << 18) + row - 1) / row);
+        assert_false(cdc_batch_full(batch));
+        assert_non_null(cdc_arena_alloc(batch->arena, 1 << 18));
+        assert_true(cdc_batch_full(batch));
+        cdc_batch_unref(batch);
+    }
+    cdc_pool_free(pool);
+    cdc_table_unref(tab);
+}
+
 static void test_pool_and_queue(void **state)
 {
     (void)state;
@@ -337,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_buf_small_maximum),
         cmocka_unit_test(test_buf_huge_request),
         cmocka_unit_test(test_arena_limit_and_reset),
+        cmocka_unit_test(test_arena_keeps),
         cmocka_unit_test(test_reader_is_sticky),
         cmocka_unit_test(test_zigzag),
         cmocka_unit_test(test_map),
@@ -344,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_table_state_round_trip),
         cmocka_unit_test(test_table_key_override),
         cmocka_unit_test(test_value_eq),
+        cmocka_unit_test(test_batch_is_full_by_its_content),
         cmocka_unit_test(test_pool_and_queue),
         cmocka_unit_test(test_batch_larger_than_the_budget),
     };

@@ -115,41 +115,55 @@ static const struct copy_row {
     const char *name;
     struct cdc_face_copy copy;
     const char *metric, *json, *page; /* the page names those that are not done */
+    const char *more;                 /* another metric */
+    const char *none;                 /* what is not there, for it is not known */
 } copy_rows[] = {
     {"half",
      {.state = "copying", .rows = 500, .all_rows = 1000, .rows_now = 400, .seconds = 4},
      "copy_rows_estimate{pipeline=\"shop\",table=\"s.t\"} 1000\n",
      "\"rows_estimate\":1000,\"part\":0.5,\"rows_per_s\":100.0,\"seconds_left\":5.0,\"why\":null",
-     "copying 50 %</td><td>500</td><td>1,000</td><td>100</td><td>5.0 s</td>"},
+     "copying 50 %</td><td>500</td><td>1,000</td><td>100</td><td>5.0 s</td>",
+     "copy_part{pipeline=\"shop\",table=\"s.t\"} 0.5\n",
+     NULL},
     {"more than was said",
      {.state = "copying", .rows = 3000, .all_rows = 1000, .rows_now = 3000, .seconds = 3},
      "copy_rows{pipeline=\"shop\",table=\"s.t\"} 3000\n",
      "\"rows_per_s\":1000.0,\"seconds_left\":0.0",
-     "copying 99 %</td><td>3,000</td><td>1,000</td><td>1,000</td><td>0 s</td>"},
+     "copying 99 %</td><td>3,000</td><td>1,000</td><td>1,000</td><td>0 s</td>",
+     "copy_seconds_left{pipeline=\"shop\",table=\"s.t\"} 0\n",
+     NULL},
     {"how many is not known",
      {.state = "copying", .rows = 20, .rows_now = 20, .seconds = 2},
      "copy_state{pipeline=\"shop\",table=\"s.t\",state=\"copying\"} 1\n",
      "\"rows_estimate\":null,\"part\":null,\"rows_per_s\":10.0,\"seconds_left\":null",
-     "copying</td><td>20</td><td></td><td>10</td><td></td>"},
+     "copying</td><td>20</td><td></td><td>10</td><td></td>",
+     NULL,
+     "copy_part{"},
     {"just begun",
      {.state = "copying", .all_rows = 10, .seconds = 0.1, .why = "waits for <that>"},
      "copy_rows{pipeline=\"shop\",table=\"s.t\"} 0\n",
      "\"part\":0.0,\"rows_per_s\":null,\"seconds_left\":null,\"why\":\"waits for <that>\"",
      "copying 0 %</td><td>0</td><td>10</td><td></td><td></td><td class=\"name l\">waits for "
-     "&lt;that&gt;</td>"},
+     "&lt;that&gt;</td>",
+     "copy_part{pipeline=\"shop\",table=\"s.t\"} 0\n",
+     "copy_seconds_left{"},
     {"done",
      {.state = "done", .generation = 3, .rows = 7},
      "copy_state{pipeline=\"shop\",table=\"s.t\",state=\"done\"} 1\n",
      "\"state\":\"done\",\"generation\":3,\"rows\":7,\"rows_estimate\":null,\"part\":1.0,\"rows_"
      "per_s\":"
      "null",
-     "1 done</span></h2>\n<h2>Tables"},
+     "1 done</span></h2>\n<h2>Tables",
+     "copy_part{pipeline=\"shop\",table=\"s.t\"} 1\n",
+     "copy_seconds_left{"},
     {"failed",
      {.state = "failed", .rows = 7, .why = "no right"},
      "copy_state{pipeline=\"shop\",table=\"s.t\",state=\"failed\"} 1\n",
      "\"part\":null,\"rows_per_s\":null,\"seconds_left\":null,\"why\":\"no right\"",
      "<td class=\"l bad\">failed</td><td>7</td><td></td><td></td><td></td><td class=\"name "
-     "l\">no right</td>"},
+     "l\">no right</td>",
+     NULL,
+     "copy_part{"},
 };
 
 static void test_copy(void **state)
@@ -162,8 +176,15 @@ static void test_copy(void **state)
     view.copies = &copy;
     view.n_copies = 1;
     check_form(&view, cdc_face_prometheus, row->metric);
+    if (row->more)
+        check_form(&view, cdc_face_prometheus, row->more);
     check_form(&view, cdc_face_json, row->json);
     check_form(&view, cdc_face_page, row->page);
+    struct cdc_buf buf = CDC_BUF(1 << 20);
+    cdc_face_prometheus(&view, &buf);
+    if (row->none)
+        assert_null(strstr(cdc_buf_cstr(&buf), row->none));
+    cdc_buf_done(&buf);
 }
 
 /* A text that is no UTF-8 costs itself, not the whole. */

@@ -107,6 +107,40 @@ static void play(struct world *world, const char *script)
     cdc_map_done(&none);
 }
 
+/* A position is told as its source wrote it, cut to the room there is. */
+static void test_position(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"tx:1/2", "tx:1/2"},
+        {"{\"kind\":\"tx\",\"file\":\"bin.000002\"}", "{\"kind\":\"tx\",\"file\":\"bin.000002\"}"},
+        {"a\\b\"", "a\\b\""},
+    };
+    struct cdc_metrics *met = cdc_metrics_new();
+    struct cdc_pool *pool = cdc_pool_new(1 << 24, 1 << 16);
+    const struct cdc_queue_look queue = {.batches = 0};
+    for (size_t i = 0; i <= CM_COUNT(texts); i++) {
+        struct cdc_metrics_view view;
+        struct cdc_batch *batch = cdc_pool_batch(pool);
+        char many[CDC_METRICS_TEXT * 4];
+        memset(many, '"', sizeof many - 1);
+        many[sizeof many - 1] = 0;
+        const char *text = i < CM_COUNT(texts) ? texts[i][0] : many;
+        assert_int_equal(cdc_batch_position(batch, cdc_slice_str(text), NULL), CDC_OK);
+        cdc_metrics_received(met, batch);
+        assert_int_equal(cdc_metrics_look(met, &queue, &view), CDC_OK);
+        if (i < CM_COUNT(texts))
+            assert_string_equal(view.rungs[CDC_RUNG_RECEIVED].position, texts[i][1]);
+        else
+            assert_int_equal(strspn(view.rungs[CDC_RUNG_RECEIVED].position, "\""),
+                             CDC_METRICS_TEXT - 1);
+        cdc_metrics_view_done(&view);
+        cdc_batch_unref(batch);
+    }
+    cdc_metrics_free(met);
+    cdc_pool_free(pool);
+}
+
 /* What the queue would tell: the oldest change that was not taken out. */
 static struct cdc_queue_look queue_of(const struct world *world)
 {
@@ -259,9 +293,10 @@ static void test_none(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[CM_COUNT(rows) + 4];
+    struct CMUnitTest tests[CM_COUNT(rows) + 5];
     struct CMUnitTest *to = CM_ROWS(tests, test_row, rows);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_delivery);
+    *to++ = (struct CMUnitTest)cmocka_unit_test(test_position);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_states);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_phases);
     *to = (struct CMUnitTest)cmocka_unit_test(test_none);

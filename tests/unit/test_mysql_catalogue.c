@@ -274,6 +274,37 @@ static void test_vector_charsets(void **state)
     cdc_arena_free(arena);
 }
 
+/* id int, y year, u int unsigned, s int, b bit, u2 int unsigned, j json, u3 int unsigned: whether a
+ * YEAR has a sign is the version's. */
+static void test_year_signs(void **state)
+{
+    static const struct {
+        const char *server;
+        uint8_t bits;
+        int8_t signs[8];
+    } years[] = {{"8.0.15", 0x58, {0, 1, 1, 0, -1, 1, -1, 1}},
+                 {"8.0.31", 0x6c, {0, 1, 1, 0, -1, 1, -1, 1}},
+                 {"", 0x6c, {0, 1, 1, 0, -1, 1, -1, 1}},
+                 {"8.0.20", 0x6c, {0, 1, -1, -1, -1, -1, -1, -1}},
+                 {"8.0.20-log", 0x18, {0, 1, 0, 0, -1, 1, -1, 1}}};
+    uint8_t body[] = {0x55, 0, 0, 0,  0, 0,    1, 0, 1, 'y', 0, 1,    't', 0, 8, 3,
+                      0x0d, 3, 3, 16, 3, 0xf5, 3, 3, 3, 0,   4, 0xfe, 1,   1, 0};
+    struct cdc_arena *arena = cdc_arena_new(SIZE_MAX);
+    (void)state;
+    for (size_t i = 0; i < CM_COUNT(years); i++) {
+        struct mys_format fmt = {0};
+        struct mys_event ev = {.type = 19, .kind = MYS_OTHER, .body = {body, sizeof body}};
+        struct mys_map_columns map;
+        snprintf(fmt.server, sizeof fmt.server, "%s", years[i].server);
+        body[sizeof body - 1] = years[i].bits;
+        assert_int_equal(mys_decode(&fmt, &ev, NULL), CDC_OK);
+        assert_int_equal(mys_decode_columns(&fmt, &ev, arena, &map, NULL), CDC_OK);
+        for (size_t c = 0; c < 8; c++)
+            assert_int_equal(map.cols[c].is_unsigned, years[i].signs[c]);
+    }
+    cdc_arena_free(arena);
+}
+
 /* --- on_invalid: string --- */
 
 static const struct printed {
@@ -317,7 +348,7 @@ static void test_printed(void **state)
 int main(void)
 {
     struct CMUnitTest
-        tests[CM_COUNT(rows) + CM_COUNT(clauses) + CM_COUNT(creates) + CM_COUNT(prints) + 4],
+        tests[CM_COUNT(rows) + CM_COUNT(clauses) + CM_COUNT(creates) + CM_COUNT(prints) + 5],
         *to = tests;
     to = CM_ROWS(to, test_column, rows);
     to = CM_ROWS(to, test_clause, clauses);
@@ -327,5 +358,6 @@ int main(void)
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_unknown);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_labels);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_vector_charsets);
+    *to++ = (struct CMUnitTest)cmocka_unit_test(test_year_signs);
     return cmocka_run_group_tests_name("mysql: catalogue", tests, NULL, NULL);
 }

@@ -104,6 +104,45 @@ static void test_unsound(void **state)
     }
 }
 
+/* --- MariaDB's VECTOR, which only information_schema tells from VARBINARY --- */
+
+static struct mys_shape *vector_shape(const char *type)
+{
+    struct mys_info_column info_col = {.name = "v", .type = type, .collation = 63};
+    const struct mys_info info = {1, &info_col, true};
+    struct mys_map_column col = {
+        .type = MYS_VARCHAR, .meta = 12, .charset = 63, .name = cdc_slice_str("v"), .geometry = -1};
+    const struct mys_map_columns map = {.n = 1, .has_names = true, .cols = &col};
+    struct mys_shape *shape;
+    assert_int_equal(mys_shape_new(&map, &info, KIT_MAX, &shape, NULL), CDC_OK);
+    return shape;
+}
+
+static void test_vector(void **state)
+{
+    static const uint8_t bytes[] = "\14\0\0\x80\x3f\0\0\x20\x40\0\0\x40\xc0";
+    struct mys_shape *shape = vector_shape("vector(3)"), *other = vector_shape("vector(4)");
+    struct cdc_arena *arena = cdc_arena_new(SIZE_MAX);
+    struct cdc_value val;
+    (void)state;
+    assert_string_equal(shape->cols[0].type, "vector(3)");
+    assert_int_equal(shape->cols[0].kind, CDC_ARRAY);
+    assert_int_equal(shape->cols[0].item, CDC_FLOAT);
+    assert_int_equal(shape->cols[0].bits, 32);
+    for (size_t len = 0; len < sizeof bytes; len++) {
+        struct cdc_reader rd = cdc_reader_of(bytes, len);
+        int rc = shape->fields[0].parse(&shape->fields[0], &rd, arena, &val);
+        assert_int_equal(rc == CDC_OK && !rd.failed, len == sizeof bytes - 1);
+    }
+    assert_int_equal(val.len, 3);
+    assert_true(val.items[1].f == 2.5 && val.items[2].f == -3);
+    assert_string_equal(other->cols[0].type, "varbinary(12)");
+    assert_int_equal(other->cols[0].kind, CDC_BYTES);
+    cdc_arena_free(arena);
+    mys_shape_free(shape);
+    mys_shape_free(other);
+}
+
 /* --- table maps of metadata.sql with a copy of information_schema --- */
 
 static const struct mys_info_column full_cols[] = {
@@ -402,10 +441,10 @@ static void test_collations(void **state)
 int main(void)
 {
     const struct CMUnitTest singles[] = {
-        cmocka_unit_test(test_unsound), cmocka_unit_test(test_no_log_values),
-        cmocka_unit_test(test_faces), cmocka_unit_test(test_too_many_columns),
-        cmocka_unit_test(test_collations)};
-    struct CMUnitTest tests[CM_COUNT(rows) + CM_COUNT(merges) + CM_COUNT(texts) + 5], *to = tests;
+        cmocka_unit_test(test_unsound),          cmocka_unit_test(test_vector),
+        cmocka_unit_test(test_no_log_values),    cmocka_unit_test(test_faces),
+        cmocka_unit_test(test_too_many_columns), cmocka_unit_test(test_collations)};
+    struct CMUnitTest tests[CM_COUNT(rows) + CM_COUNT(merges) + CM_COUNT(texts) + 6], *to = tests;
     to = CM_ROWS(to, test_type, rows);
     to = CM_ROWS(to, test_merge, merges);
     to = CM_ROWS(to, test_text, texts);

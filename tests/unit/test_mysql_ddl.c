@@ -8,9 +8,18 @@
 #include "../../connectors/mysql/ddl.h"
 #include "rows.h"
 
-enum { U = MYS_UNSURE, T = MYS_TEMPORARY, R = MYS_RENAMED, G = MYS_ROWS_GONE };
+enum {
+    U = MYS_UNSURE,
+    T = MYS_TEMPORARY,
+    R = MYS_RENAMED,
+    G = MYS_ROWS_GONE,
+    S = MYS_SWALLOWED,
+    F = MYS_FILLED,
+    L = MYS_LINKED
+};
 
-/* names: "db.table ..."; the default database is d. */
+/* names: "db.table ..."; the default database is d. Behind them what may be other databases: "|db".
+ */
 static const struct row {
     const char *name, *sql;
     enum mys_verb verb;
@@ -33,7 +42,7 @@ static const struct row {
      "d.t1 x.t2 x.t`3"},
     {"drop temporary", "DROP TEMPORARY TABLE t", MYS_V_DROP, T, "d.t"},
     {"drop, cut short", "DROP TABLE t,", MYS_V_DROP, U, "d.t"},
-    {"drop, database without table", "DROP TABLE x.", MYS_V_DROP, U, ""},
+    {"drop, database without table", "DROP TABLE x.", MYS_V_DROP, U, "|x"},
     {"drop database", "DROP DATABASE IF EXISTS x", MYS_V_DROP_DATABASE, 0, "x."},
     {"drop schema", "DROP SCHEMA `x y`", MYS_V_DROP_DATABASE, 0, "x y."},
     {"drop view", "DROP VIEW v", MYS_V_OTHER, 0, ""},
@@ -48,7 +57,9 @@ static const struct row {
     {"alter ignore", "ALTER ONLINE IGNORE TABLE t ADD UNIQUE (b)", MYS_V_ALTER, G, "d.t"},
     {"convert partition", "ALTER TABLE t CONVERT PARTITION p TO TABLE x.u", MYS_V_ALTER, G,
      "d.t x.u"},
-    {"convert table", "ALTER TABLE t CONVERT TABLE u TO PARTITION p", MYS_V_ALTER, G, "d.t d.u"},
+    {"convert table", "ALTER TABLE t CONVERT TABLE u TO PARTITION p", MYS_V_ALTER, G | S,
+     "d.t d.u"},
+    {"convert table, cut short", "ALTER TABLE t CONVERT TABLE", MYS_V_ALTER, G | U, "d.t"},
     {"convert charset", "ALTER TABLE t CONVERT TO CHARACTER SET utf8mb4", MYS_V_ALTER, 0, "d.t"},
     {"drop versions", "ALTER TABLE t DROP SYSTEM VERSIONING", MYS_V_ALTER, G, "d.t"},
     {"drop column system", "ALTER TABLE t DROP system", MYS_V_ALTER, 0, "d.t"},
@@ -94,12 +105,46 @@ static const struct row {
     {"insert", "INSERT INTO t VALUES (1)", MYS_V_DML, 0, "d.t"},
     {"insert ignore", "INSERT LOW_PRIORITY IGNORE x.t SELECT 1", MYS_V_DML, 0, "x.t"},
     {"update", "UPDATE t SET a = 1", MYS_V_DML, 0, "d.t"},
-    {"update of two", "UPDATE t, u SET t.a = 1", MYS_V_DML, U, "d.t"},
-    {"update of a join", "UPDATE t JOIN u USING (id) SET t.a = 1", MYS_V_DML, U, "d.t"},
+    {"update of two", "UPDATE t, u SET t.a = 1", MYS_V_DML, U, "d.t|t"},
+    {"update of a join", "UPDATE t JOIN u USING (id) SET t.a = 1", MYS_V_DML, U, "d.t|t"},
+    {"update, with an alias", "UPDATE LOW_PRIORITY t AS u SET u.a = 1", MYS_V_DML, 0, "d.t"},
+    {"update of a partition", "UPDATE x.t PARTITION (p, q) u SET u.a = 1", MYS_V_DML, 0, "x.t"},
+    {"update of two aliases", "UPDATE t a, u b SET a.x = b.x", MYS_V_DML, U, "d.t|a|b"},
+    {"update of a join of aliases", "UPDATE t AS a NATURAL JOIN x.u SET y = 1", MYS_V_DML, U,
+     "d.t|x"},
+    {"update, cut short", "UPDATE t PARTITION (p", MYS_V_DML, U, "d.t"},
+    {"delete of one of two", "DELETE a FROM t AS a JOIN x.u", MYS_V_DML, U, "d.a|x"},
+    {"delete of all of one", "DELETE t.* FROM t JOIN u", MYS_V_DML, U, "|t"},
+    {"delete from all of", "DELETE FROM t.* USING t JOIN u", MYS_V_DML, U, "|t"},
+    {"delete, with an alias", "DELETE FROM t AS a WHERE a.x = 1", MYS_V_DML, 0, "d.t"},
+    {"replace", "REPLACE DELAYED INTO x.t SET a = 1", MYS_V_DML, 0, "x.t"},
     {"delete", "DELETE QUICK FROM t WHERE a = 1", MYS_V_DML, 0, "d.t"},
     {"delete using", "DELETE FROM t USING t JOIN u", MYS_V_DML, U, "d.t"},
     {"load", "LOAD DATA INFILE 'f' INTO TABLE t", MYS_V_DML, U, ""},
     {"with", "WITH c AS (SELECT 1) DELETE FROM t", MYS_V_DML, U, ""},
+    {"select", "SELECT `x y`.`f`(1.5, z.c, x.y.z, 'a.b', z.d)", MYS_V_DML, U, "|x y|z|x"},
+    {"do", "/* x */ DO f(2.)", MYS_V_DML, U, ""},
+    {"selected", "SELECTED x.y", MYS_V_OTHER, 0, ""},
+    {"load into another", "LOAD DATA INFILE 'f' INTO TABLE x . t", MYS_V_DML, U, "|x"},
+    {"a digit first", "DO 1a.f(), 12.f()", MYS_V_DML, U, "|1a"},
+    {"create as", "CREATE TABLE t (a INT) AS SELECT 1 a", MYS_V_CREATE, F, "d.t"},
+    {"create select", "CREATE TABLE t (a INT) SELECT 1 a", MYS_V_CREATE, F, "d.t"},
+    {"create as table", "CREATE TABLE t AS TABLE u", MYS_V_CREATE, F, "d.t"},
+    {"create as values", "CREATE TABLE t AS (VALUES (1))", MYS_V_CREATE, F, "d.t"},
+    {"create, a value made", "CREATE TABLE t (a INT AS (1), b INT AS (a) COMMENT 'as select')",
+     MYS_V_CREATE, 0, "d.t"},
+    {"create, partitions",
+     "CREATE TABLE t (a INT) PARTITION BY LIST (a) (PARTITION p VALUES IN (1))", MYS_V_CREATE, 0,
+     "d.t"},
+    {"cascade", "CREATE TABLE t (a INT, FOREIGN KEY (a) REFERENCES u (a) ON DELETE CASCADE)",
+     MYS_V_CREATE, L, "d.t"},
+    {"cascade, of two",
+     "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES u (a) ON DELETE NO ACTION "
+     "ON UPDATE SET NULL",
+     MYS_V_ALTER, L, "d.t"},
+    {"no cascade", "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES u (a) ON DELETE RESTRICT",
+     MYS_V_ALTER, 0, "d.t"},
+    {"drop cascade", "ALTER TABLE t DROP COLUMN a CASCADE", MYS_V_ALTER, 0, "d.t"},
     {"umlaut", "TRUNCATE tä", MYS_V_TRUNCATE, 0, "d.tä"},
     {"xa start", "XA START X'67',X'62',7", MYS_V_XA_START, 0, ""},
     {"xa odd", "XA COMMIT 7", MYS_V_XA_COMMIT, U, ""},
@@ -120,6 +165,8 @@ static void scan(const struct mys_session *session, const char *sql, struct mys_
     for (size_t i = 0; i < ret->n; i++)
         n += (size_t)snprintf(names + n, size - n, "%s%s.%s", i ? " " : "", ret->names[i].db,
                               ret->names[i].name);
+    for (size_t i = 0; i < ret->n_dbs; i++)
+        n += (size_t)snprintf(names + n, size - n, "|%s", ret->dbs[i]);
     free(copy);
     cdc_arena_free(arena);
 }

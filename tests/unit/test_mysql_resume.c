@@ -1,7 +1,7 @@
 /*
- * test_mysql_resume.c - what resume.c decides without a server: rights in the server's words, names
- * of transactions, which position counts after a failover or with GTIDs turned on or off. What it
- * asks of a server is in tests/integration/mysql_faults and mysql_failover.
+ * test_mysql_resume.c - what resume.c decides without a server: names of transactions, which
+ * position counts after a failover or with GTIDs turned on or off. What it asks of a server is in
+ * tests/integration/mysql_faults and mysql_failover.
  */
 #define mys_resume t_resume
 
@@ -13,26 +13,6 @@
 #include "../../connectors/mysql/resume.c"
 
 #define A "3e11fa47-71ca-11e1-9e33-c80aa9429562"
-
-static const struct grant {
-    const char *name, *text;
-    bool dump;
-} grants[] = {
-    {"alone", "GRANT REPLICATION SLAVE ON *.* TO `cdc`@`%`", true},
-    {"among others", "GRANT SELECT, RELOAD, REPLICATION SLAVE, BINLOG MONITOR ON *.* TO `c`@`%`",
-     true},
-    {"all", "GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION", true},
-    {"all of a database", "GRANT ALL PRIVILEGES ON `shop`.* TO `cdc`@`%`", false},
-    {"none", "GRANT USAGE ON *.* TO `cdc`@`%`", false},
-    {"others", "GRANT SELECT, REPLICATION CLIENT ON *.* TO `cdc`@`%`", false},
-    {"a role, of which nothing is told", "GRANT `reader`@`%` TO `cdc`@`%`", true},
-};
-
-static void test_grant(void **state)
-{
-    const struct grant *row = *state;
-    assert_int_equal(grants_dump(row->text), row->dump);
-}
 
 static const struct name {
     const char *name, *info, *id;
@@ -148,10 +128,8 @@ static void test_origin(void **state)
 
 int main(void)
 {
-    struct CMUnitTest
-        tests[CM_COUNT(grants) + CM_COUNT(names_rows) + CM_COUNT(steps) + CM_COUNT(origins)],
+    struct CMUnitTest tests[CM_COUNT(names_rows) + CM_COUNT(steps) + CM_COUNT(origins)],
         *to = tests;
-    to = CM_ROWS(to, test_grant, grants);
     to = CM_ROWS(to, test_names, names_rows);
     to = CM_ROWS(to, test_step, steps);
     CM_ROWS(to, test_origin, origins);

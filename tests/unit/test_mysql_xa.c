@@ -7,6 +7,8 @@
 #define mys_dump_next    fake_dump_next
 #define mys_dump_close   fake_dump_close
 #define mys_gap_all      fake_gap_all
+#define mys_doubt_ask    fake_doubt_ask
+#define mys_payload_new  fake_payload_new
 #define mys_xa_keep      t_xa_keep
 #define mys_xa_prepared  t_xa_prepared
 #define mys_xa_commit    t_xa_commit
@@ -15,6 +17,7 @@
 #define mys_xa_reading   t_xa_reading
 #define mys_xa_more      t_xa_more
 #define mys_xa_done      t_xa_done
+#define mys_xa_drop      t_xa_drop
 #include "rows.h"
 
 #include "mysql_kit.h"
@@ -34,6 +37,10 @@ static struct server {
     uint8_t *exact;
     unsigned opened, closed, gaps;
     struct mys_format fmt;
+    uint32_t id, thread; /* who prepared */
+    const char *answers; /* of rows that are asked for: l locked, f free, b blind */
+    unsigned asked;
+    size_t payload_max;
 } server;
 
 int fake_dump_open(const struct mys_server *srv, const struct mys_facts *facts,
@@ -69,6 +76,28 @@ int fake_gap_all(struct mys_source *src, struct cdc_batch *batch, const char *db
     server.gaps++;
     return CDC_OK;
 }
+
+int fake_doubt_ask(struct mys_source *src, struct mys_doubt *doubt, struct cdc_error *err)
+{
+    (void)src, (void)err;
+    assert_non_null(doubt->rows);
+    server.asked++;
+    switch (*server.answers++) {
+    case 'l': return CDC_AGAIN;
+    case 'f': return CDC_OK;
+    case 'b': return CDC_END;
+    default: return cdc_fail(err, CDC_RETRY, "mysql", "lost");
+    }
+}
+
+#undef mys_payload_new
+struct mys_payload *mys_payload_new(size_t max_event);
+struct mys_payload *fake_payload_new(size_t max)
+{
+    server.payload_max = max;
+    return mys_payload_new(max);
+}
+#define mys_payload_new fake_payload_new
 
 /* The event at server.at, or the format description first; every second time there is none yet. */
 int fake_dump_next(struct mys_dump *dump, int64_t deadline_us, struct cdc_slice *ret,
@@ -129,6 +158,10 @@ static bool play_to(struct rig *rig, const char *xid)
         struct cdc_slice bytes = cdc_slice_of(exact, n);
         kit_ok(mys_decode_head(&rig->src.fmt, bytes, &ev, &rig->err), &rig->err);
         kit_ok(mys_decode(&rig->src.fmt, &ev, &rig->err), &rig->err);
+        if (ev.kind == MYS_QUERY) {
+            server.id = ev.server_id;
+            server.thread = ev.query.thread;
+        }
         bool found = ev.kind == MYS_XA_PREPARE && memcmp(ev.xa.xid.data, xid, strlen(xid)) == 0;
         if (!found || !ev.xa.one_phase)
             kit_ok(rig_event(rig, bytes), &rig->err);
@@ -191,7 +224,8 @@ static int begin_commit(struct rig *rig, const struct row *row)
     src->tx = (struct mys_tx){.open = true, .stands_alone = true};
     strcpy(src->tx.at.file, "bin.000009");
     strcpy(src->tx.at.id, "9");
-    return mys_xa_commit(src, rig->batch, &xid, &rig->err);
+    struct mys_event ev = {.server_id = server.id, .query.thread = server.thread};
+    return mys_xa_commit(src, rig->batch, &ev, &xid, &rig->err);
 }
 
 static int go_on(struct rig *rig, unsigned *ret_waits)
@@ -268,10 +302,88 @@ static void test_unknown(void **state)
     open_rig(&rig, &rows[0]);
     mys_xa_done(&rig.src);
     rig.src.tx = (struct mys_tx){.open = true, .stands_alone = true};
-    assert_int_equal(mys_xa_commit(&rig.src, rig.batch, &xid, &rig.err), CDC_OK);
-    assert_int_equal(mys_xa_commit(&rig.src, rig.batch, NULL, &rig.err), CDC_OK);
+    const struct mys_event ev = {.server_id = 1};
+    assert_int_equal(mys_xa_commit(&rig.src, rig.batch, &ev, &xid, &rig.err), CDC_OK);
+    assert_int_equal(mys_xa_commit(&rig.src, rig.batch, &ev, NULL, &rig.err), CDC_OK);
     assert_int_equal(server.gaps, 2);
     assert_false(mys_xa_reading(&rig.src));
+    close_rig(&rig);
+}
+
+/* A payload's events may be as large here as in the stream: which row is too large, apply.c says.
+ */
+static void test_payload(void **state)
+{
+    (void)state;
+    struct rig rig;
+    const struct mys_event ev = {.kind = MYS_PAYLOAD};
+    open_rig(&rig, &rows[0]);
+    assert_int_equal(begin_commit(&rig, &rows[0]), CDC_OK);
+    assert_int_equal(on_payload(&rig.src, rig.src.xa, &ev, &rig.err), CDC_OK);
+    assert_int_equal(server.payload_max, mys_event_max(&rig.src.srv));
+    assert_in_range(server.payload_max, 2 * rig.src.srv.max_row, SIZE_MAX);
+    close_rig(&rig);
+}
+
+/* MariaDB: was the commit that is in the log done? */
+static const struct doubt {
+    const char *name, *answers; /* up to a dot the source is given time, then no more */
+    bool mysql, other_thread, other_server, here_other;
+    unsigned asked;
+    bool gap, fails;
+} doubts[] = {
+    {"the session that prepared", "", .asked = 0},
+    {"MySQL, another session", "", .mysql = true, .other_thread = true},
+    {"another session", "f", .other_thread = true, .asked = 1},
+    {"its number at another server", "f", .other_server = true, .asked = 1},
+    {"both of another server", "f", .here_other = true, .asked = 1},
+    {"it comes a moment later", "lllf", .other_thread = true, .asked = 4},
+    {"it never comes", "ll.l", .other_thread = true, .asked = 4, .gap = true},
+    {"no row can be asked for", "b", .other_thread = true, .asked = 1, .gap = true},
+    {"the connection is lost", "l?", .other_thread = true, .asked = 2, .fails = true},
+};
+
+static int end_doubt(struct rig *rig, const struct doubt *row)
+{
+    const char *end = strchr(row->answers, '.');
+    char answers[16] = "";
+    snprintf(answers, sizeof answers, "%.*sl", end ? (int)(end - row->answers) : 14, row->answers);
+    strcat(answers, end ? end + 1 : "");
+    server.answers = answers;
+    int rc;
+    while ((rc = mys_xa_more(&rig->src, rig->batch, 0, &rig->err)) == CDC_AGAIN)
+        if (end && rig->src.xa->read && server.asked == (unsigned)(end - row->answers) + 1)
+            rig->src.xa->doubt_until_us = 0;
+    return rc;
+}
+
+static void test_doubt(void **state)
+{
+    const struct doubt *row = *state;
+    struct rig rig;
+    const struct row *record = &rows[row->mysql ? 0 : 1];
+    open_rig(&rig, record);
+    assert_true(server.thread > 0 && server.id > 0);
+    rig.src.facts.xa_doubt = !row->mysql;
+    rig.src.facts.server_id = server.id + row->here_other;
+    server.thread += row->other_thread;
+    server.id += row->other_server;
+    assert_int_equal(begin_commit(&rig, record), CDC_OK);
+    assert_int_equal(end_doubt(&rig, row), row->fails ? CDC_FAIL : CDC_OK);
+    assert_int_equal(server.asked, row->asked);
+    rig_show(&rig);
+    if (!row->fails)
+        assert_string_equal(strchr(cdc_buf_cstr(&rig.out), '\n') + 1,
+                            row->gap ? "c g.t 1 3,xa\ng g.t 1 last\n" : "c g.t 1 3,xa last\n");
+    assert_int_equal(rig.src.head.prepared != NULL, row->fails); /* it will be asked again */
+    /* Behind a commit that we took for done, a rollback tells that it was not. */
+    struct mys_xid xid = xid_of(record->xid), other = xid_of("zz");
+    rig.src.tx = (struct mys_tx){.open = true, .stands_alone = true};
+    bool believed = row->asked > 0 && !row->gap && !row->fails;
+    assert_int_equal(mys_xa_rollback(&rig.src, rig.batch, &other, &rig.err), CDC_OK);
+    assert_int_equal(server.gaps, 0);
+    assert_int_equal(mys_xa_rollback(&rig.src, rig.batch, &xid, &rig.err), CDC_OK);
+    assert_int_equal(server.gaps, believed);
     close_rig(&rig);
 }
 
@@ -315,8 +427,10 @@ static void test_without(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[CM_COUNT(rows) + 3], *end = tests;
+    struct CMUnitTest tests[CM_COUNT(rows) + CM_COUNT(doubts) + 4], *end = tests;
     end = CM_ROWS(end, test_read, rows);
+    end = CM_ROWS(end, test_doubt, doubts);
+    *end++ = (struct CMUnitTest)cmocka_unit_test(test_payload);
     *end++ = (struct CMUnitTest)cmocka_unit_test(test_gone);
     *end++ = (struct CMUnitTest)cmocka_unit_test(test_unknown);
     *end++ = (struct CMUnitTest)cmocka_unit_test(test_without);

@@ -1,5 +1,5 @@
 /* The mailbox, by scripts: p post, t take, s settle what was taken last, f the same as failed, a
- * all as done, r reopen; then the states of all, newest first (w t d f). */
+ * all as done, b back, r reopen; then the states of all, newest first (w t d f). */
 #include "cm.h"
 #include "rows.h"
 
@@ -21,6 +21,9 @@ static const struct row {
     {"reopened", "pptr", "ww"},
     {"reopened keeps what is settled", "pptsr", "wd"},
     {"taken again", "ptrt", "t"},
+    {"given back", "pptb", "ww"},
+    {"given back, and taken before the others", "pptbts", "wd"},
+    {"what is settled is not given back", "ptsb", "d"},
     {"the old ones are forgotten",
      "ptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptsptspts"
      "ptsptsptfp",
@@ -43,6 +46,7 @@ static void play(struct cdc_mailbox *box, const char *script)
         case 's': cdc_mailbox_settle(box, last.id, CDC_OK, "well"); break;
         case 'f': cdc_mailbox_settle(box, last.id, CDC_FAIL, "not %s", "well"); break;
         case 'a': cdc_mailbox_settle(box, CDC_MAIL_ALL, CDC_OK, "well"); break;
+        case 'b': cdc_mailbox_back(box, last.id); break;
         case 'r': cdc_mailbox_reopen(box); break;
         default: fail();
         }

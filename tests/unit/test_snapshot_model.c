@@ -55,6 +55,7 @@ struct model {
     int emitted, saved_emitted;
     bool counting, witnessed;
     struct cdc_passed passed;
+    size_t passed_max;
     uint32_t copies; /* generations wanted */
 };
 
@@ -160,8 +161,8 @@ static void stream(struct model *m)
     struct cdc_tx pushed = tx_of(m->emitted, id);
     for (int c = 0; c < tx->n; c++)
         emit(m, (struct event){m->emitted, (uint64_t)c + 1, tx->key[c], tx->value[c], false});
-    if (m->counting)
-        assert_int_equal(cdc_passed_add(&m->passed, &pushed), CDC_OK);
+    if (m->counting && cdc_passed_add(&m->passed, &pushed) != CDC_OK)
+        m->counting = m->witnessed = false; /* too many: anew, as copier.c does */
 }
 
 static void commit_sink(struct model *m)
@@ -195,14 +196,14 @@ static void witness(struct model *m)
     char id[16];
     struct cdc_tx last = tx_of(m->emitted, id);
     struct look look;
-    cdc_passed_begin(&m->passed, &last);
+    cdc_passed_begin(&m->passed, m->passed_max, &last);
     m->counting = true;
     for (unsigned n = roll(m, 4); n-- > 0; work(m))
         stream(m); /* nobody is held meanwhile */
     take(m, &look, true);
     for (unsigned n = roll(m, 4); n-- > 0; work(m))
         stream(m);
-    m->witnessed = cdc_passed_witness(&m->passed, look.base.place);
+    m->witnessed = m->counting && cdc_passed_witness(&m->passed, look.base.place);
 }
 
 /* May rows of this look be placed here? */
@@ -320,6 +321,7 @@ static int history(unsigned seed, enum rule rule)
 {
     static struct model m;
     m = (struct model){.seed = seed, .rule = rule, .copies = 1 + seed % 2};
+    m.passed_max = seed % 3 ? (size_t)1 << 20 : 150; /* 150: five transactions, about */
     m.limit = 20 + (int)roll(&m, TXS - 20);
     for (int k = 0; k < KEYS; k++)
         m.now[k] = roll(&m, 2) ? 1000 + k : 0;
@@ -358,9 +360,34 @@ static void test_log_end_loses(void **state)
     assert_true(lost > 20);
 }
 
+/* What passed takes no more memory than it was given, and begins anew with all of it. */
+static void test_passed_bound(void **state)
+{
+    (void)state;
+    static const size_t bounds[] = {0, 10, 100, 1000, 300000};
+    struct cdc_passed passed = {.txs = CDC_BUF(0)};
+    char id[16];
+    for (size_t i = 0; i < 2 * sizeof bounds / sizeof *bounds; i++) {
+        size_t max = bounds[i / 2];
+        struct cdc_tx tx = tx_of(0, id);
+        cdc_passed_begin(&passed, max, &tx);
+        int n = 0;
+        for (; n < 20000; n++, tx = tx_of(n, id))
+            if (cdc_passed_add(&passed, &tx) == CDC_FULL)
+                break;
+        assert_true(n < 20000 && passed.txs.len <= max);
+        assert_true(max < 100 || passed.txs.len + 40 > max);
+        if (i % 2)
+            cdc_passed_done(&passed);
+        assert_true(passed.txs.cap <= max);
+    }
+    cdc_passed_done(&passed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_passed_bound),
         cmocka_unit_test(test_converges),
         cmocka_unit_test(test_log_end_loses),
     };

@@ -7,9 +7,11 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
+import json  # noqa: E402
+import re  # noqa: E402
 import time  # noqa: E402
 
-from sidestream_test import http, lab, wait  # noqa: E402
+from sidestream_test import ROOT, http, lab, wait  # noqa: E402
 
 ODD = 'we"ird\\na\nme'  # a quote, a backslash and a line break in a table's name
 
@@ -40,6 +42,21 @@ def counts(l, pg, face):
     assert status["ladder"][3]["position"].startswith(("tx:", "idle:")), status["ladder"]
     assert face.ready() == (True, []), face.ready()
     l.step("counts are right")
+
+
+def told_of(l, face):
+    """The dashboard and the alerts ask for nothing that is not there: a wrong name shows as all being well."""
+    there = set(re.findall(r"^# TYPE (\S+) ", face.ask("/metrics")[1], re.M)) | {"sidestream"}
+    for name in ("alerts.yml", "grafana.json"):
+        text = (ROOT / "packaging" / name).read_text()
+        asked = {re.sub("_(bucket|sum|count)$", "", m) for m in re.findall(r"\b(?:sidestream|process)_\w+", text)}
+        assert asked and asked <= there, asked - there
+    panels = [p["gridPos"] for p in json.loads((ROOT / "packaging/grafana.json").read_text())["panels"]]
+    for i, a in enumerate(panels):
+        for b in panels[:i]:
+            apart = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"] or a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"]
+            assert apart and a["x"] + a["w"] <= 24, (a, b)
+    l.step("dashboard and alerts know what they ask for")
 
 
 def stalled(l, pg, face, flag):
@@ -110,6 +127,7 @@ def main(l):
     car.start(env=env).wait_streaming(pg)
     wait.until("/readyz to be well", lambda: (face.ready() or [False])[0])
     counts(l, pg, face)
+    told_of(l, face)
     stalled(l, pg, face, flag)
     held(l, pg, face, car)
     lost(l, pg, face)

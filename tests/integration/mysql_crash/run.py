@@ -7,12 +7,13 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import json  # noqa: E402
+import os  # noqa: E402
 import random  # noqa: E402
 import re  # noqa: E402
 import signal  # noqa: E402
 import time  # noqa: E402
 
-from sidestream_test import ROOT, compare, lab, lake, mysql, mysql_oracle, mysql_workload  # noqa: E402
+from sidestream_test import ROOT, compare, lab, lake, mysql, mysql_oracle, mysql_workload, wait  # noqa: E402
 
 FIRST = ["engine.after_commit", "lake.before_commit"]
 LOAD = [*FIRST, "engine.before_commit", "lake.after_commit", "engine.recovered", "lake.file_open", "lake.before_publish", "lake.after_publish"]
@@ -37,6 +38,8 @@ def main(l):
         for turn in range(max(1, l.rounds // 25)):
             under_load(l, server, r, turn)
             into_kafka(l, server, r, broker, turn)
+        if server.mariadb:  # MySQL cuts it off when it starts
+            torn(l, server, broker)
         server.stop("immediate")
 
 
@@ -134,6 +137,50 @@ def cut_and_killed(car):
         if len(found) == 3:
             return found
     raise AssertionError(f"positions inside of the transaction: {found}")
+
+
+def torn(l, server, broker):
+    """The server dies while it writes a transaction: a piece of it stays in the log, and did not happen. It ends at an event or inside
+    one, some of it is out when the end is seen, and some perhaps committed before a death of ours."""
+    again(l, server)
+    server.sql("create table shop.big (id int primary key, v text)")
+    tables = [*mysql_workload.TABLES, "shop.big"]
+    for within, kafka in ((0, None), (100, None), (7, broker), (0, broker)):
+        what = f"{'Kafka' if kafka else 'lake'}{within}"
+        car = l.sidecar(server, folder=f"torn-{what}", name=f"torn_{what.lower()}", capture=[{"tables": "shop.*"}], kafka=kafka,
+                        sink={"partitions": 3, "transaction_bytes": "1MiB", "commit_interval": "20ms"} if kafka else {"commit_interval": "20ms"})
+        car.start().wait_streaming(server)
+        server.sql("insert into shop.scratch values (1, 'a') on duplicate key update mark = concat(mark, 'a')")
+        wait.until("the first row", lambda: '"last"' in (car.position() or ""))
+        assert car.terminate() == 0
+        server.sql("insert into shop.scratch values (2, 'b') on duplicate key update mark = concat(mark, 'b')")
+        left_a_piece(server, within)
+        server.sql("insert into shop.scratch values (3, 'c') on duplicate key update mark = concat(mark, 'c')")
+        if kafka:
+            for n in range(2, 12):
+                dies(car, "kafka.after_commit", n)
+                if json.loads(car.output().control().map["position"])["kind"] == "cut":
+                    break
+            else:
+                raise AssertionError("no position inside of the piece")
+        car.catch_up()
+        assert "is incomplete, because the server was killed" in car.log(), "the piece was not met"
+        total = compare.replica(server, car.replica(), tables)
+        l.step(f"{server.kind}, {what}: a piece of a transaction was left out, {total} rows equal")
+
+
+def left_a_piece(server, within):
+    """As if it had died in the middle of 2 MB: the log ends so many bytes behind the beginning of an event, the rows are not there."""
+    server.sql("insert into shop.big values " + ", ".join(f"({i}, repeat('{i % 10}', 400))" for i in range(5000)))
+    path = server.base / "data" / server.binlog_end()[0]
+    server.crash()
+    data, at, ends = path.read_bytes(), 4, []
+    while at < len(data):
+        ends.append(at)
+        at += int.from_bytes(data[at + 9:at + 13], "little")
+    os.truncate(path, ends[-3] + within)  # rows, rows, XID
+    server.start()
+    server.each("set sql_log_bin = 0", "delete from shop.big")
 
 
 lab.run(main)

@@ -21,6 +21,9 @@ def main(l):
         gone(l, server)
         online(l, server)
         statements(l, server)
+        if server.mariadb and server.version() >= (10, 7):  # CONVERT TABLE
+            swallowed(l, server)
+        linked(l, server)
         noise(l, server)
         server.stop("immediate")
 
@@ -123,6 +126,10 @@ def equal(server, car, *tables):
     return compare.replica(server, car.replica(), tables)
 
 
+def named(car):
+    return {r.table for r in lake.Lake(car.lake).rows()}
+
+
 def online(l, server):
     """RENAME: what leaves is gone, what comes in is copied; two at once, as gh-ost and pt-online-schema-change do."""
     server.sql("create database online; create table online.t (id int primary key, v varchar(10)); "
@@ -146,30 +153,87 @@ def online(l, server):
     assert car.terminate() == 0
     car.catch_up()
     n = equal(server, car, "online.t", "online.came")
-    assert not live(car, "online.u") and not live(car, "online.away"), "what left is gone"
+    assert not live(car, "online.u"), "what left is gone"
+    assert "online.away" not in named(car) or not live(car, "online.away"), "what left at once was never there, or is gone"
     l.step(f"{server.kind}: renamed and swapped, {n} rows equal")
 
 
 def statements(l, server):
     """Rows that are in the log as SQL alone: a gap, named, and mended by a copy; other tables go on."""
     server.sql("create database stm; create table stm.t (id int primary key, v int); create table stm.quiet like stm.t; "
-               "insert into stm.t values (1, 1), (2, 2); insert into stm.quiet values (1, 1)")
-    car = l.sidecar(server, folder=f"{server.kind}-statements", name="statements", capture=[{"tables": "stm.*"}],
+               "insert into stm.t values (1, 1), (2, 2); insert into stm.quiet values (1, 1); "
+               "create database far; create table far.t like stm.t; insert into far.t values (1, 1), (2, 2)")
+    car = l.sidecar(server, folder=f"{server.kind}-statements", name="statements", capture=[{"tables": "stm.*"}, {"tables": "far.*"}],
                     sink={"commit_interval": "50ms"}, log={"format": "json"})
     car.start().wait_streaming(server)
-    wait.until("the first copies", lambda: copied(car, "stm.t", 1) and copied(car, "stm.quiet", 1))
+    wait.until("the first copies", lambda: copied(car, "stm.t", 1) and copied(car, "stm.quiet", 1) and copied(car, "far.t", 1))
     server.each("insert into stm.t values (3, 3)", "set binlog_format = 'STATEMENT'; use stm; update t set v = v * 10 where id <= 2; delete from stm.t where id = 3",
                 "set binlog_format = 'ROW'; insert into stm.t values (4, 4)")
     wait.until("a new copy", lambda: copied(car, "stm.t", 2), 60)
-    server.each("update stm.t set v = 5 where id = 4", "insert into stm.quiet values (2, 2)")
+    server.each("update stm.t set v = 5 where id = 4", "insert into stm.quiet values (2, 2)",
+                "set binlog_format = 'STATEMENT'; use other; delete gone from far.t as gone join far.t as stays on stays.id = gone.id + 1")
+    wait.until("a new copy of a table that only the statement's own words name", lambda: copied(car, "far.t", 2), 60)
     assert car.terminate() == 0
     car.catch_up()
-    n = equal(server, car, "stm.t", "stm.quiet")
-    assert not copied(car, "stm.quiet", 2), "a table that nobody touched is not copied again"
+    n = equal(server, car, "stm.t", "stm.quiet", "far.t")
+    assert set(live(car, "far.t")) == {2} and not copied(car, "stm.quiet", 2), "a table that nobody touched is not copied again"
     warned = [json.loads(t) for t in car.log().splitlines() if t.startswith("{")]
     assert [w for w in warned if w.get("level") in ("warn", "warning") and "stm.t" in json.dumps(w)], "nobody was told"
     assert "v * 10" not in car.log(), "the statement's text is the user's"
     l.step(f"{server.kind}: changes that were logged as statements, copied again, {n} rows equal")
+
+
+def swallowed(l, server):
+    """A table that becomes a partition of another is gone, and the other has its rows."""
+    server.sql("create database eat; create table eat.t (id int primary key, v int) partition by range (id) "
+               "(partition p0 values less than (10)); create table eat.q (id int primary key, v int); "
+               "insert into eat.t values (1, 1); insert into eat.q values (11, 1), (12, 2)")
+    car = l.sidecar(server, folder=f"{server.kind}-eat", name="eat", capture=[{"tables": "eat.*"}], sink={"commit_interval": "50ms"})
+    car.start().wait_streaming(server)
+    wait.until("the first copies", lambda: copied(car, "eat.t", 1) and copied(car, "eat.q", 1))
+    server.sql("alter table eat.t convert table eat.q to partition p1 values less than (20)")
+    wait.until("the table that got the rows to be copied", lambda: copied(car, "eat.t", 2), 60)
+    assert car.terminate() == 0
+    car.catch_up()
+    assert equal(server, car, "eat.t") == 3 and not live(car, "eat.q"), live(car, "eat.q")
+    assert [t for t, why in ranges(car) if why == "truncate"] == ["eat.q"], ranges(car)
+    l.step(f"{server.kind}: a table became a partition")
+
+
+def linked(l, server):
+    """A foreign key whose effects are not logged comes while it runs: refused there as at a start; mended, what it did is copied."""
+    server.sql("create database fk; create table fk.par (id int primary key); create table fk.child (id int primary key, par int, key (par)); "
+               "insert into fk.par values (1), (2), (3), (4); insert into fk.child values (1, 1), (2, 2), (3, 3), (4, 4)")
+    car = l.sidecar(server, folder=f"{server.kind}-fk", name="fk", capture=[{"tables": "fk.*"}], sink={"commit_interval": "50ms"})
+    car.start().wait_streaming(server)
+    wait.until("the first copies", lambda: copied(car, "fk.par", 1) and copied(car, "fk.child", 1))
+    server.sql("insert into fk.child values (5, 3)")
+    server.sql("alter table fk.child add constraint c foreign key (par) references fk.par (id) on delete\ncascade")
+    if server.sql("show variables like 'innodb_native_foreign_keys'")[:1] == [("innodb_native_foreign_keys", "OFF")]:
+        server.sql("delete from fk.par where id = 1")
+        assert car.terminate() == 0
+        car.catch_up()
+        assert equal(server, car, "fk.par", "fk.child") == 3 + 4 and not copied(car, "fk.child", 2)
+        l.step(f"{server.kind}: what a foreign key deletes is in this server's log")
+        return
+    assert car.wait(30) == 3, car.log()[-2000:]
+    server.sql("delete from fk.par where id = 1")  # and child 1, of which the log says nothing
+    for _ in range(2):
+        got = car.call("run", "CONFIG", timeout=60)
+        assert got.code == 3 and "fk.child has a foreign key" in got.err, repr(got)
+    server.sql("alter table fk.child drop foreign key c")
+    car.start().wait_streaming(server)
+    wait.until("the child to be copied anew", lambda: copied(car, "fk.child", 2), 60)
+    assert car.terminate() == 0
+    assert equal(server, car, "fk.par", "fk.child") == 3 + 4 and 1 not in live(car, "fk.child")
+    server.sql("create table other.c2 (id int primary key, par int, foreign key (par) references fk.par (id) on update set null)")
+    car.start().wait_streaming(server)
+    server.sql("rename table other.c2 to fk.c2")
+    assert car.wait(30) == 3 and "fk.c2 has a foreign key" in car.log(), car.log()[-2000:]
+    car.settings["source"]["accept"] = ["cascades"]
+    car.write_config()
+    car.catch_up()
+    l.step(f"{server.kind}: a foreign key that cascades is refused when it comes, not only at a start")
 
 
 def noise(l, server):

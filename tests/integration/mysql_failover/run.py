@@ -20,6 +20,8 @@ def main(l):
         for _ in range(max(1, l.rounds // 25)):
             taken_over(l, kind, r)
         behind(l, kind)
+        if kind.startswith("mysql"):  # MariaDB's snapshots know their place
+            applier(l, kind)
     strange(l)
 
 
@@ -139,6 +141,35 @@ def behind(l, kind):
     net.close()
     second.stop("immediate")
     l.step(f"{kind}: a server without what was emitted: refused")
+
+
+def applier(l, kind):
+    """What a replica's applier works on for long has its GTID from the beginning on. A start does not wait for its end, and has it then."""
+    server = l.mysql(kind)
+    server.sql(mysql_workload.SCHEMA + "insert into shop.scratch values (1, 'before')")
+    con = server.connect("shop", autocommit=False)
+    cur = con.cursor()
+    for i, (copies, lock) in enumerate(((False, "auto"), (True, "never"), (True, "auto"))):
+        for text in (f"set gtid_next = 'aaaaaaaa-0000-0000-0000-00000000000{i}:7'", "begin", f"insert into scratch values ({10 + i}, 'long')"):
+            cur.execute(text)
+        car = l.sidecar(server, folder=f"{kind}-applier{i}", name=f"applier{i}", source={"lock": lock},
+                        capture=[{"tables": "shop.*", **({} if copies else {"snapshot": "never"})}], sink={"commit_interval": "50ms"})
+        began = time.monotonic()
+        car.start().wait_streaming(server, 25)
+        waited = time.monotonic() - began
+        server.sql(f"insert into shop.scratch values ({20 + i}, 'beside')")
+        con.commit()
+        cur.execute("set gtid_next = 'automatic'")
+        server.sql(f"insert into shop.scratch values ({30 + i}, 'behind')")
+        assert car.terminate() == 0
+        car.catch_up()
+        got = [r.cells["id"] for r in lake.Lake(car.lake).rows("shop.scratch") if r.op == "c"]
+        assert got == [20 + i, 10 + i, 30 + i], got
+        if copies:
+            compare.replica(server, car.replica(), mysql_workload.TABLES)
+        l.step(f"{kind}: began after {waited:.1f} s beside a transaction that an applier works on")
+    con.close()
+    server.stop("immediate")
 
 
 def strange(l):

@@ -119,7 +119,7 @@ def reset(l, server):
     car.catch_up()
     server.sql("insert into shop.txlog values ('reset 1', 0)")
     car.catch_up()
-    server.sql("reset master" if server.mariadb else "reset binary logs and gtids")
+    server.sql("reset binary logs and gtids" if not server.mariadb and server.version() >= (8, 2) else "reset master")
     server.sql("insert into shop.txlog values ('reset 2', 0)")
     got = car.call("run", "CONFIG", "--until-caught-up", timeout=60)
     assert got.code == 3 and lake.Lake(car.lake).count() == 1, got
@@ -172,7 +172,8 @@ def refused(l, server):
              ("revoke replication slave on *.* from cdc@'%'", "grant replication slave on *.* to cdc@'%'", "REPLICATION SLAVE"),
              ("alter user cdc@'%' identified by 'Other-1'", f"alter user cdc@'%' identified by '{mysql.PASSWORD}'", "")]
     if not server.mariadb:
-        cases.append(("set global binlog_row_value_options = 'PARTIAL_JSON'", "set global binlog_row_value_options = ''", "binlog_row_value_options"))
+        cases.append(("set global binlog_row_value_options = 'PARTIAL_JSON', global binlog_row_image = 'MINIMAL'",
+                      "set global binlog_row_value_options = '', global binlog_row_image = 'FULL'", "binlog_row_value_options"))
     for i, (break_it, mend, word) in enumerate(cases):
         car = l.sidecar(server, folder=f"{server.kind}-refused{i}", name=f"refused{i}")
         server.sql(break_it)

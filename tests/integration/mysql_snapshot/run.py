@@ -62,7 +62,7 @@ def keys(l, server):
     """Small ranges of tables with keys of every type: each row once, whatever the bounds look like as text."""
     server.sql("create database k character set utf8mb4; create table k.n (n int primary key)")
     server.sql("insert into k.n values " + ",".join(f"({n})" for n in range(1200)))
-    all_of_them = list((KEYS | MARIADB_KEYS if server.mariadb else KEYS).items())
+    all_of_them = [(kind, sql) for kind, sql in (KEYS | MARIADB_KEYS if server.mariadb else KEYS).items() if kind != "uuid" or server.version() >= (10, 7)]
     for i, (kind, sql) in enumerate(all_of_them):
         server.each(f"create table k.t{i} (k {kind} primary key, n int, pad text)", f"insert into k.t{i} select {sql}, n, repeat('x', 200) from k.n")
     server.sql("create table k.two (a varchar(10), b enum('z','a','m'), c smallint, n int, pad text, primary key (b, a, c));"

@@ -230,6 +230,8 @@ MARIADB = {
     "inet6": [(quote(a), a) for a in ("::", "::1", "2001:db8::ff00:42:8329", "fe80::", "1:2:3:4:5:6:7:8")]
     + [("'::ffff:192.168.0.1'", SERVER), ("'1:0:0:2:0:0:0:3'", SERVER),
        ("'1:0:2:3:4:5:6:7'", "1:0:2:3:4:5:6:7")],  # RFC 5952's form; MariaDB itself prints 1::2:...
+    "vector(3)": [("vec_fromtext('[1,2.5,-3]')", [1.0, 2.5, -3.0]), ("vec_fromtext('[0,1e18,1.1]')", [0.0, f32(1e18), f32(1.1)])],
+    "vector(200)": [(f"vec_fromtext('{list(range(200))}')", [float(i) for i in range(200)])],
     "varchar(200) compressed": text("", "x" * 200, "short", "ä" * 150),
     "varchar(1000) compressed": text("y" * 1000),
     "text compressed": text("", "z" * 60000, "näh"),
@@ -238,8 +240,15 @@ MARIADB = {
 }
 
 
-def cases(mariadb):
+# Types that came later: the first version that has them.
+SINCE = {"vector": (9, 0), "uuid": (10, 7), "inet4": (10, 10), "vector mariadb": (11, 7)}
+
+
+def cases(mariadb, version):
     found = {kind: list(rows) for kind, rows in BOTH.items()}
     for kind, rows in (MARIADB if mariadb else MYSQL).items():
-        found[kind] = found.get(kind, []) + list(rows)
+        name = kind.split("(")[0]
+        since = SINCE.get(name + " mariadb" * mariadb) or SINCE.get(name, (0,))
+        if version >= since:
+            found[kind] = found.get(kind, []) + list(rows)
     return found

@@ -55,6 +55,7 @@ def main(l):
     l.step("copied at the start")
     repeat(l, face, car)
     pausing(l, pg, face, car)
+    before_rows(l, pg)
     taking(l, pg, face, car)
     writers.stop()
     assert car.terminate() == 0
@@ -110,6 +111,30 @@ def pausing(l, pg, face, car):
         wait.until("the gap to be closed",
                    lambda: copied(car, "shop.item", before + 1) and "gap" not in key(car, "table/shop.item"), 60)
     l.step("paused and resumed: the gap is closed")
+
+
+def before_rows(l, pg):
+    """A pattern, nothing is copied, and nothing has come of the table: the source is asked whether there is such a table."""
+    pg.sql("create schema still; create table still.a (id int primary key); create table still.b (id int primary key)")
+    face = http.Face()
+    car = l.sidecar(pg, name="still", capture=[{"tables": "still.*", "snapshot": "never"}], http=face.settings)
+    car.start().wait_streaming(pg)
+    no = give(face, "pause", "still.nowhere")
+    assert (no["state"], no["outcome"]) == ("failed", "no table of this name has been captured yet"), no
+    assert give(face, "pause", "still.a")["state"] == "done"
+    pg.sql("create table still.late (id int primary key)")
+    pg.sql("insert into still.a values (1); insert into still.b values (1)")
+    wait.until("the other table", lambda: any(r.op == "c" for r in car.output().rows("still.b")))
+    assert "gap" in key(car, "table/still.a") and not list(car.output().rows("still.a"))
+    assert give(face, "resume", "still.a")["state"] == "done"
+    pg.sql("insert into still.a values (2)")
+    wait.until("its rows again", lambda: [r.cells["id"] for r in car.output().rows("still.a")] == [2])
+    car.process.send_signal(signal.SIGHUP)  # the new one joins the publication
+    time.sleep(0.5)
+    assert give(face, "pause", "still.late")["state"] == "done"
+    assert car.terminate() == 0
+    assert car.call("drop", "CONFIG", "--yes").code == 0
+    l.step("paused before the first row")
 
 
 def taking(l, pg, face, car):

@@ -135,12 +135,49 @@ def full(l, pg):
     l.step("a full disk: waited, went on")
 
 
+def room(l, pg):
+    """`check` says what a copy takes of the connections; it gets on with just that many."""
+    def told(threads):
+        car.settings["snapshot"]["threads"] = threads
+        car.write_config()
+        got = car.call("check", "CONFIG")
+        assert got.code == 0, got
+        return got.out
+
+    pg.sql("alter role cdc connection limit 9; alter database postgres connection limit 70")
+    car = pipeline(l, pg, "room", [{"tables": "shop.*"}])
+    many = told(32)
+    assert "to the server are to be had; a copy of tables takes up to 68 (snapshot.threads)" in many, many
+    assert "9 more connections of the role" in many and 'ALTER ROLE "cdc" CONNECTION LIMIT 70;' in many, many
+    assert "to the database are to be had; a copy of tables takes up to 70" in many and "ALTER DATABASE" not in many, many
+    few = told(2)
+    assert "9 more connections of the role are to be had; a copy of tables takes up to 10 (snapshot.threads)" in few, few
+    assert few.count("(snapshot.threads)") == 1, few
+    pg.sql("alter role cdc connection limit 10")
+    assert "(snapshot.threads)" not in told(2)
+    for mode in ("ranged", "auto"):
+        car = pipeline(l, pg, f"room_{mode}", [{"tables": "shop.*"}])
+        car.settings["snapshot"]["mode"] = mode
+        assert "(snapshot.threads)" not in told(2)
+        car.start()
+        reading(car, "shop.fine")
+        assert "(snapshot.threads)" not in told(2), "a pipeline's own connections are in its way"
+        wait.until(f"shop.fine to be copied, {mode}", lambda: done(car, "shop.fine"), 60)
+        assert "too many connections" not in car.log(), car.log()[-2000:]
+        end(l, pg, car)
+    car.settings["capture"] = [{"tables": "shop.*", "snapshot": "never"}]
+    assert "connections" not in told(32)
+    pg.sql("alter role cdc connection limit -1; alter database postgres connection limit -1")
+    l.step("connections: told before, and enough")
+
+
 def main(l):
-    pg = l.postgres(conf=["max_replication_slots = 20", "max_wal_senders = 20"])
+    pg = l.postgres(conf=["max_replication_slots = 20", "max_wal_senders = 20", "max_connections = 60"])
     pg.sql(ROLE + TABLE.format("fine"))
     for name in SPOILED:
         spoiled(l, pg, name)
     forbidden(l, pg)
+    room(l, pg)
     full(l, pg)
 
 

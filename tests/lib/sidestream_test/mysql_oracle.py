@@ -58,7 +58,7 @@ class Tx:
 class Reader:
     def __init__(self, server):
         self.server = server
-        self.control, self.maps = Control(server.kind), {}
+        self.control, self.maps = Control(server.family), {}
         self.tx, self.prepared, self.found = None, {}, []
         self.file, self.at = None, 0
 

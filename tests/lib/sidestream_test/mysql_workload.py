@@ -259,7 +259,7 @@ class Writers(workload.Writers):
             self.unknown.append(mark)
             cur.execute(f"xa commit {name} one phase")
             return self._ended("one phase", mark)
-        self.prepared[i] = (name, mark, keep)
+        self.prepared[i] = (name, mark, keep, con)
         if keep:
             self.unknown.append(mark)
         cur.execute(f"xa prepare {name}")
@@ -275,17 +275,25 @@ class Writers(workload.Writers):
         """Ends what this writer has prepared, perhaps on an earlier connection, perhaps before the server's crash."""
         if i not in self.prepared:
             return
-        name, mark, keep = self.prepared[i]
+        name, mark, keep, owner = self.prepared[i]
         try:
-            con.autocommit(True)  # MariaDB wants it from those who did not prepare it
-            con.cursor().execute(f"xa {'commit' if keep else 'rollback'} {name}")
-            con.autocommit(False)
+            self._end(con, owner, f"xa {'commit' if keep else 'rollback'} {name}")
             self._ended("xa commit" if keep else "xa rollback", mark if keep else None)
         except pymysql.err.MySQLError as e:
             if e.args[0] not in (1397, 1402):  # XAER_NOTA: ended, or never prepared; XA_RBROLLBACK
                 raise
-            con.autocommit(False)
         del self.prepared[i]
+
+    def _end(self, con, owner, text):
+        if con is owner:
+            con.cursor().execute(text)
+            return
+        self.pg.left(con, owner.thread_id())
+        con.autocommit(True)  # MariaDB wants it from those who did not prepare it
+        try:
+            con.cursor().execute(text)
+        finally:
+            con.autocommit(False)
 
     def _ended(self, what, mark):
         self.done[what] += 1

@@ -281,8 +281,9 @@ static int read_top(const struct cdc_doc *doc, const struct cdc_node *root,
     set->config.name = cdc_get_string(top, "name");
     set->config.memory = cdc_get_int(top, "memory");
     set->snapshot = cdc_get_section(top, "snapshot");
+    set->config.copy_readers = (unsigned)cdc_get_int(set->snapshot, "threads");
     if (cdc_get_choice(set->snapshot, "mode") != CDC_COPY_RANGED)
-        set->config.copy_threads = (unsigned)cdc_get_int(set->snapshot, "threads");
+        set->config.copy_threads = set->config.copy_readers;
     set->registry = cdc_get_section(top, "registry");
     set->http = cdc_given(top, "http") ? cdc_get_section(top, "http") : NULL;
     set->replica = cdc_get_section(top, "replica");

@@ -14,7 +14,7 @@ BUILD    ?= build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),release)
 
 # --- modules: a folder is one; a new connector needs nothing here ---------------------------------
 MODULES ?= $(sort $(patsubst %/,%,$(dir $(wildcard core/*/*.c connectors/*/*.c))))
-PKGS    := libpq libmariadb jansson yaml-0.1 libdeflate libzstd sqlite3 libcrypto avro-c libcurl libmicrohttpd rdkafka
+PKGS    := libpq libmariadb jansson yaml-0.1 libdeflate libzstd sqlite3 libssl libcrypto avro-c libcurl libmicrohttpd rdkafka
 
 # --- flags ----------------------------------------------------------------------------------------
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \

@@ -14,7 +14,8 @@ demo=(postgresql-15 postgresql-client-15 mariadb-server-core mariadb-client-core
 test=("${demo[@]}" libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck valgrind
   shellcheck dpkg-dev groff-base systemd python3 python3-venv patchelf unzip xz-utils fiu-utils libfiu-dev faketime
   util-linux iproute2 openssl kcat mariadb-client)
-# From Maven come PostgreSQL 14 and 16, Kafka, a registry, and readers in Java (single files, which a JDK runs); from npm
+# From Maven come PostgreSQL 14 and 16, MariaDB 11.4, MySQL 8.0, Kafka, a registry, and readers in Java (single files, which
+# a JDK runs); from npm
 # a reader in JavaScript. What is already there is as good as Debian's.
 command -v mvn >/dev/null 2>&1 || test+=(maven)
 command -v javac >/dev/null 2>&1 || test+=(default-jdk-headless)

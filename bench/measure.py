@@ -84,6 +84,7 @@ class Run:
         self.seconds, self.cpu, self.sender_cpu, self.memory = seconds, cpu, sender_cpu, memory
         self.resident = resident  # (second, bytes) while it ran
         self.threads = threads  # as threads_of, shortly before the end
+        self.busy = 0.0  # processors that did anything, on the average; of `measured`
 
 
 STREAMS = b"streaming from slot", b"streaming initiated"  # the sidecar's line, and that of pg_recvlogical -v
@@ -129,9 +130,17 @@ def measure(pg, slot, words, every=0.03, at_stream=lambda: None):
     return Run(seconds, usage.ru_utime + usage.ru_stime, sender[1], peak[0], resident, threads)
 
 
+def machine_cpu():
+    """Seconds that the machine's processors did anything, all together."""
+    words = open("/proc/stat").readline().split()[1:]
+    user, nice, system, _, _, irq, softirq = map(int, words[:7])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
 def measured(words, begins=None, at_begin=lambda: None):
     """Runs the command; seconds from the line that holds `begins` (from the start, if None) to its end."""
     peak, done, began = [0], threading.Event(), time.monotonic()
+    machine = machine_cpu()
     with open(os.devnull, "wb") as nowhere:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=nowhere, stderr=subprocess.PIPE)
 
@@ -143,17 +152,19 @@ def measured(words, begins=None, at_begin=lambda: None):
     err, start, skip = b"", began, 0.0
     for line in process.stderr:
         if begins and begins in line:
-            start, skip = time.monotonic(), cpu_of(process.pid) or 0.0
+            start, skip, machine = time.monotonic(), cpu_of(process.pid) or 0.0, machine_cpu()
             at_begin()
         err += line
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - start
+    seconds, machine = time.monotonic() - start, machine_cpu() - machine
     process.returncode = os.waitstatus_to_exitcode(status)
     done.set()
     watcher.join()
     if process.returncode or (begins and begins not in err):
         sys.exit(f"{words[0]} ended with {process.returncode}: {err[-2000:].decode(errors='replace')}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime - skip, 0.0, peak[0], [], {})
+    run = Run(seconds, usage.ru_utime + usage.ru_stime - skip, 0.0, peak[0], [], {})
+    run.busy = machine / seconds
+    return run
 
 
 def median(values):

@@ -10,6 +10,7 @@ The document is written anew but for what stands below the line "## What the pro
 """
 import argparse
 import itertools
+import os
 import pathlib
 import shutil
 import sys
@@ -32,7 +33,7 @@ BROKER = ["log.retention.check.interval.ms=5000"]
 BROKER_ENV = {"KAFKA_HEAP": "1g", "KAFKA_TIER": "4"}
 NATIVE = "COPY ... TO STDOUT (FORMAT binary)"
 BEGINS = b"tables are copied as of the start"
-SINKS = ["null", "lake", "kafka"]
+SINKS = ["null", "plain", "lake", "kafka"]
 PARTITIONS = 6
 SHARE = 0.85  # of the native COPY, by one connection
 AGAIN = 0.05  # of the table may be read twice
@@ -70,7 +71,9 @@ def pipeline(l, pg, broker, sink, tables, snapshot, **source):
                     capture=[{"tables": tables, "snapshot": "initial"}], sink={"partitions": PARTITIONS} if sink == "kafka" else {})
     if sink == "null":
         car.settings["sink"] = {"type": "null"}
-    elif sink == "lake":
+    elif sink in ("lake", "plain"):
+        if sink == "plain":
+            car.settings["sink"]["codec"] = "null"
         del car.settings["sink"]["commit_interval"]  # the default
     else:
         broker.create(f"{name}.{tables}", PARTITIONS)
@@ -115,7 +118,7 @@ def fill(pg, rows):
 
 
 def label(sink, threads):
-    named = {"null": "null sink", "lake": "lake, deflate (default)", "kafka": "Kafka"}[sink]
+    named = {"null": "null sink", "plain": "lake, no codec", "lake": "lake, deflate (default)", "kafka": "Kafka"}[sink]
     return f"{named}, {threads} connection{'s' if threads > 1 else ''}"
 
 
@@ -142,11 +145,12 @@ def share(results, name):
 
 
 def report(options, results, size, bars):
-    lines = ["| | rows/s (slowest to fastest) | of the native COPY | CPU-s per million rows | peak resident |", "|---|---:|---:|---:|---:|"]
+    lines = ["| | rows/s (slowest to fastest) | of the native COPY | CPU-s per million rows | processors busy, of "
+             f"{os.cpu_count()} | peak resident |", "|---|---:|---:|---:|---:|---:|"]
     for name, runs in results.items():
         rate = [options.rows / r.seconds / 1000 for r in runs]
         lines.append(f"| {name} | {median(rate):.0f} k ({min(rate):.0f} to {max(rate):.0f}) | {share(results, name):.2f} "
-                     f"| {median(r.cpu for r in runs) * 1e6 / options.rows:.2f} | {max(r.memory for r in runs) / 2**20:.0f} MiB |")
+                     f"| {median(r.cpu for r in runs) * 1e6 / options.rows:.2f} | {median(r.busy for r in runs):.2f} | {max(r.memory for r in runs) / 2**20:.0f} MiB |")
         if name == NATIVE:
             continue
         if "1 connection" in name:
@@ -155,7 +159,7 @@ def report(options, results, size, bars):
     return ["## Throughput, CPU and memory\n",
             f"{options.rows:,} rows of 12 columns, {size / 2**20:.0f} MiB, all in the server's or the system's memory; {options.runs} rounds over a unix "
             "socket. psql reads COPY and throws the rows away; a pipeline decodes and encodes them, commits and ends. Medians; "
-            "the share is the median of the rounds' own ratios; CPU and memory are the reading process's.\n", *lines, ""]
+            "the share is the median of the rounds' own ratios; CPU and memory are the reading process's; processors busy are those of the whole machine: the server, the broker, the process.\n", *lines, ""]
 
 
 # ---- resumption ----

@@ -588,10 +588,9 @@ int mys_xa_more(struct mys_source *src, struct cdc_batch *batch, int64_t deadlin
 void mys_xa_drop(struct mys_source *src)
 {
     struct mys_xa *xa = src->xa;
-    if (!xa)
-        return;
-    stop(xa);
-    while (xa->kept)
+    if (xa)
+        stop(xa);
+    while (xa && xa->kept)
         forget(xa, &xa->kept);
 }
 

@@ -77,7 +77,11 @@ my_runs() { # TREE: the program finds its libraries
 # A folder counts only with its mark: an interrupted download starts again. Two callers wait for each other.
 my_root() {
     local here cache tree
-    [ "$1" != mariadb ] || { echo /; return; }
+    case $1 in
+    mariadb) echo / && return ;;
+    mariadb105 | mariadb114 | mariadb118 | mysql8015 | mysql80 | mysql) ;;
+    *) echo "mysql.sh: no kind '$1'" >&2 && return 1 ;; # before anything is removed by that name
+    esac
     here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
     cache=$(my_cache)
     tree=$cache/$(my_name "$1")
@@ -89,7 +93,7 @@ my_root() {
         export DEBROOT_CACHE=$cache/debroot
         # shellcheck source=tests/servers/debroot.sh
         . "$here/debroot.sh"
-        rm -rf "$tree"
+        rm -rf "${tree:?}"
         my_fetch "$1" "$tree" && my_runs "$tree" && touch "$tree/.complete"
     ) >&2 || return 1
     echo "$tree"

@@ -19,7 +19,7 @@ from .wait import until
 
 SERVERS = ROOT / "tests/servers"
 # The two that every scenario runs on; scenario `mysql_versions` has the others of tests/servers/mysql.sh.
-KINDS = tuple(os.environ.get("SIDESTREAM_MYSQL", "mariadb,mysql").split(","))
+KINDS = tuple((os.environ.get("SIDESTREAM_MYSQL") or "mariadb,mysql").split(","))
 PASSWORD = "Cdc-1"
 # As the log has them: times as texts, so that 0000-00-00 and 838:59:59 come through.
 TEXTS = {k: v for k, v in pymysql.converters.conversions.items() if isinstance(k, type)}

@@ -109,10 +109,9 @@ struct cdc_arena;
 
 struct cdc_arena *cdc_arena_new(size_t max); /* NULL: no memory */
 void cdc_arena_free(struct cdc_arena *arena);
-/* Everything allocated is gone. Keeps one ordinary chunk, so that a reused arena costs nothing ...
- */
+/* Everything allocated is gone. One ordinary chunk stays, so that a reused arena costs nothing. */
 void cdc_arena_reset(struct cdc_arena *arena);
-/* ... and from now on further ones of so many bytes. */
+/* From now on a reset leaves further chunks of so many bytes, too. */
 void cdc_arena_keep(struct cdc_arena *arena, size_t bytes);
 /* n bytes aligned to 8, not zeroed. NULL: over the maximum, or no memory. */
 void *cdc_arena_alloc(struct cdc_arena *arena, size_t n);

@@ -201,7 +201,9 @@ static const struct answers {
     {"no right to one", 2, false, {1142, 0}, CDC_OK},
     {"dropped since", 1, false, {1146}, CDC_OK},
     {"altered since", 1, false, {1054}, CDC_OK},
+    {"a question that the server never answers", 1, false, {1267}, CDC_END},
     {"lost", 1, false, {2013}, CDC_FAIL},
+    {"the server stops", 1, false, {1053}, CDC_FAIL},
 };
 
 static void test_answers(void **state)

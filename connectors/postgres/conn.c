@@ -372,6 +372,7 @@ void pgs_sql_close(struct pgs_server *srv)
 {
     PQfinish(srv->sql);
     srv->sql = NULL;
+    srv->sql_knows_shape = false;
 }
 
 int pgs_query(struct pgs_server *srv, const char *sql, const char *const *args, PGresult **ret,

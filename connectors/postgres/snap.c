@@ -200,6 +200,10 @@ static int snap_take(struct cdc_snap *base, enum cdc_look look, int64_t deadline
     if (pgs_snap_end(snap, err) < 0)
         return CDC_FAIL;
     snap->look = PGS_LOOK_NONE;
+    for (struct pgs_snap_table *item = snap->tables; item; item = item->next) {
+        free(item->then);
+        item->then = NULL;
+    }
     base->place[0] = base->end[0] = 0;
     if (pgs_snap_leave(snap, err) < 0) /* no look: the whole transaction */
         return CDC_FAIL;
@@ -220,7 +224,9 @@ static void item_clear(struct pgs_snap_table *item)
     cdc_table_unref(item->tab);
     PQclear(item->key.res);
     free(item->key.cols);
+    free(item->then);
     item->tab = NULL;
+    item->then = NULL;
     item->key = (struct pgs_key){.n = 0};
     item->sized = false;
 }

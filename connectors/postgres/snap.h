@@ -30,6 +30,7 @@
 struct pgs_session {
     struct pgs_source *src; /* whose wake_fd ends a wait, if it has one; not the one that streams */
     PGconn *conn;           /* owned by whoever opened it */
+    bool knows_shape;       /* conn has the question for a shape prepared */
     char state[6];          /* SQLSTATE of the last failure, or "" */
     const volatile sig_atomic_t *signalled; /* either may be NULL */
     const atomic_bool *stop;
@@ -46,6 +47,11 @@ CDC_CHECK int pgs_session_result(struct pgs_session *ses, PGconn *conn, PGresult
  */
 CDC_CHECK int pgs_session_run(struct pgs_session *ses, const char *sql, const char *const *args,
                               PGresult **ret, struct cdc_error *err);
+/* As pgs_session_run: makes a prepared statement of this name, and runs it. */
+CDC_CHECK int pgs_session_prepare(struct pgs_session *ses, const char *name, const char *sql,
+                                  struct cdc_error *err);
+CDC_CHECK int pgs_session_execute(struct pgs_session *ses, const char *name,
+                                  const char *const *args, PGresult **ret, struct cdc_error *err);
 /* Asks the server to end the statement that runs. */
 void pgs_session_cancel(PGconn *conn);
 /* A name that may stand in SET TRANSACTION SNAPSHOT? */
@@ -165,6 +171,7 @@ struct pgs_snap_table {
     char *schema, *name;
     struct pgs_seen seen;
     struct cdc_table *tab; /* seen.rel's, referenced */
+    char *then;            /* owned; its shape under START, that stays; NULL: not asked for yet */
     struct pgs_key key;
     bool sized;
     uint64_t rows, bytes; /* estimates; bytes with toast */

@@ -86,44 +86,61 @@ static int put_key_range(const struct pgs_snap *snap, const struct pgs_snap_tabl
     return rc;
 }
 
-/* One leaf after the other, the first and the last in part. */
+/* What of a leaf lies between two places. name: quoted; NULL: the table itself. */
 static void put_leaf(const struct pgs_snap *snap, const struct pgs_seen *seen, const char *name,
-                     const uint32_t blocks[2], struct cdc_buf *sql)
+                     const struct pgs_block span[3], struct cdc_buf *sql)
 {
+    uint32_t leaf = span[2].leaf;
+    if (leaf < span[0].leaf || leaf > span[1].leaf ||
+        (leaf == span[1].leaf && span[1].block == 0))
+        return;
     cdc_buf_str(sql, sql->len ? " UNION ALL " : "");
     put_columns(snap, sql);
-    cdc_buf_printf(sql, " FROM ONLY %s", name);
+    cdc_buf_str(sql, " FROM ONLY ");
+    if (name)
+        cdc_buf_str(sql, name);
+    else
+        pgs_table_put(sql, snap->tab->schema, snap->tab->name);
     put_filters(snap, seen, sql);
-    if (blocks[0] > 0)
-        cdc_buf_printf(sql, " AND ctid >= '(%u,0)'", blocks[0]);
-    if (blocks[1] > 0)
-        cdc_buf_printf(sql, " AND ctid < '(%u,0)'", blocks[1]);
+    if (leaf == span[0].leaf && span[0].block > 0)
+        cdc_buf_printf(sql, " AND ctid >= '(%u,0)'", span[0].block);
+    if (leaf == span[1].leaf && span[1].block > 0)
+        cdc_buf_printf(sql, " AND ctid < '(%u,0)'", span[1].block);
+}
+
+/* One leaf after the other, the first and the last in part. */
+static int put_leaves(struct pgs_snap *snap, const struct pgs_snap_table *item,
+                      struct pgs_block span[3], struct cdc_buf *sql, struct cdc_error *err)
+{
+    PGS_CLEAR PGresult *leaves = NULL;
+    int rc = pgs_snap_leaves(snap, item, &leaves, err);
+    for (int i = 0; rc == CDC_OK && i < PQntuples(leaves); i++) {
+        span[2].leaf = (uint32_t)strtoul(PQgetvalue(leaves, i, 0), NULL, 10);
+        put_leaf(snap, &item->seen, PQgetvalue(leaves, i, 1), span, sql);
+    }
+    return rc;
 }
 
 static int put_block_range(struct pgs_snap *snap, const struct pgs_snap_table *item,
                            const struct cdc_range *range, struct cdc_buf *sql,
                            struct cdc_error *err)
 {
-    struct pgs_block from = {.leaf = 0}, to = {.leaf = UINT32_MAX};
-    PGS_CLEAR PGresult *leaves = NULL;
+    /* from, to, where we are */
+    struct pgs_block span[3] = {{.leaf = 0}, {.leaf = UINT32_MAX}, {.leaf = item->seen.rel->oid}};
+    int rc = CDC_OK;
     if (snap->look != PGS_LOOK_START ||
-        (range->from.p && pgs_bound_block(range->from, &from) < 0) ||
-        (range->to.p && pgs_bound_block(range->to, &to) < 0))
+        (range->from.p && pgs_bound_block(range->from, &span[0]) < 0) ||
+        (range->to.p && pgs_bound_block(range->to, &span[1]) < 0))
         return CDC_FAIL;
-    int rc = pgs_snap_leaves(snap, item, &leaves, err);
-    if (rc != CDC_OK)
-        return rc;
-    for (int i = 0; i < PQntuples(leaves); i++) {
-        uint32_t leaf = (uint32_t)strtoul(PQgetvalue(leaves, i, 0), NULL, 10);
-        uint32_t blocks[2] = {leaf == from.leaf ? from.block : 0, leaf == to.leaf ? to.block : 0};
-        if (leaf >= from.leaf && (leaf < to.leaf || (leaf == to.leaf && to.block > 0)))
-            put_leaf(snap, &item->seen, PQgetvalue(leaves, i, 1), blocks, sql);
-    }
-    if (sql->len == 0) { /* nothing lies between */
+    if (item->seen.partitioned)
+        rc = put_leaves(snap, item, span, sql, err);
+    else
+        put_leaf(snap, &item->seen, NULL, span, sql);
+    if (rc == CDC_OK && sql->len == 0) { /* nothing lies between */
         put_from(snap, &item->seen, sql);
         cdc_buf_str(sql, " AND false");
     }
-    return CDC_OK;
+    return rc;
 }
 
 /* CDC_FAIL without an error text: the range is none of this table. CDC_AGAIN: it was altered. */
@@ -179,26 +196,43 @@ static bool same_columns(const struct cdc_table *a, const struct cdc_table *b)
     return same;
 }
 
-/* The table as this instance knows it, which must be as the lock shows it. */
-static int find_item(struct pgs_snap *snap, const struct cdc_table *tab,
-                     struct pgs_snap_table **ret, struct cdc_error *err)
+static struct pgs_which which_of(const struct pgs_snap *snap, const struct cdc_table *tab)
 {
-    struct pgs_which which = {
-        .schema = tab->schema,
-        .name = tab->name,
-        .pub = snap->src.srv.pubs[tab->rule->insert_only ? PGS_PUB_INSERTS : PGS_PUB_ALL]};
-    struct pgs_snap_table *item = snap->tables;
-    char *now = NULL, *then = NULL;
-    int rc = pgs_shape_then(&snap->ses, &which, &then, err);
+    int pub = tab->rule->insert_only ? PGS_PUB_INSERTS : PGS_PUB_ALL;
+    return (struct pgs_which){
+        .schema = tab->schema, .name = tab->name, .pub = snap->src.srv.pubs[pub]};
+}
+
+/* Is the table now what it was in the snapshot? The snapshot of START is one and stays. */
+static int compare_shapes(struct pgs_snap *snap, const struct cdc_table *tab, char **then,
+                          char **ret_now, struct cdc_error *err)
+{
+    struct pgs_which which = which_of(snap, tab);
+    int rc = CDC_OK;
+    if (!*then)
+        rc = pgs_shape_then(&snap->ses, &which, then, err);
     if (rc == CDC_OK)
-        rc = pgs_shape_now(&snap->src, &which, &now, err);
-    if (rc == CDC_OK && (!now || !then || strcmp(now, then) != 0))
+        rc = pgs_shape_now(&snap->src, &which, ret_now, err);
+    if (rc == CDC_OK && (!*ret_now || !*then || strcmp(*ret_now, *then) != 0))
         rc = given_up(tab,
                       "the table was altered, rewritten, truncated or dropped since the "
                       "snapshot, or published otherwise; another snapshot is taken",
                       err);
+    return rc;
+}
+
+/* The table as this instance knows it, which must be as the lock shows it. */
+static int find_item(struct pgs_snap *snap, const struct cdc_table *tab,
+                     struct pgs_snap_table **ret, struct cdc_error *err)
+{
+    struct pgs_snap_table *item = snap->tables;
     while (item && (strcmp(item->schema, tab->schema) != 0 || strcmp(item->name, tab->name) != 0))
         item = item->next;
+    bool stays = snap->look == PGS_LOOK_START;
+    char *now = NULL, *then = item && stays ? item->then : NULL;
+    if (then)
+        item->then = NULL;
+    int rc = compare_shapes(snap, tab, &then, &now, err);
     if (rc == CDC_OK && (!item || !item->tab || strcmp(item->seen.shape, now) != 0))
         rc = pgs_snap_table(snap, tab->schema, tab->name, &item, err);
     if (rc == CDC_END || (rc == CDC_OK && !same_columns(item->tab, tab)))
@@ -206,7 +240,10 @@ static int find_item(struct pgs_snap *snap, const struct cdc_table *tab,
     if (rc == CDC_OK)
         rc = pgs_snap_size(snap, item, err);
     free(now);
-    free(then);
+    if (rc == CDC_OK && stays)
+        item->then = then;
+    else
+        free(then);
     *ret = item;
     return rc;
 }

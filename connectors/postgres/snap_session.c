@@ -46,13 +46,12 @@ int pgs_session_result(struct pgs_session *ses, PGconn *conn, PGresult **ret, st
     return CDC_OK;
 }
 
-static int send_query(PGconn *conn, const char *sql, const char *const *args)
+static int count(const char *const *args)
 {
     int n = 0;
     while (args && args[n])
         n++;
-    return args ? PQsendQueryParams(conn, sql, n, NULL, args, NULL, NULL, 0)
-                : PQsendQuery(conn, sql);
+    return n;
 }
 
 static bool comes_again(const char *state)
@@ -86,15 +85,13 @@ static int keep(struct pgs_session *ses, PGresult *res, PGresult **kept, struct 
     return comes_again(ses->state) ? CDC_AGAIN : CDC_FAIL;
 }
 
-int pgs_session_run(struct pgs_session *ses, const char *sql, const char *const *args,
-                    PGresult **ret, struct cdc_error *err)
+/* What came of the statements that were sent, if they were. */
+static int collect(struct pgs_session *ses, int sent, PGresult **ret, struct cdc_error *err)
 {
     PGresult *res = NULL, *kept = NULL;
     int rc = CDC_OK;
-    if (!sql)
-        return cdc_fail_oom(err);
     ses->state[0] = 0;
-    if (!send_query(ses->conn, sql, args))
+    if (!sent)
         return pgs_fail(ses->conn, NULL, NULL, err);
     do {
         if (pgs_session_result(ses, ses->conn, &res, err) < 0) {
@@ -112,6 +109,30 @@ int pgs_session_run(struct pgs_session *ses, const char *sql, const char *const 
     else
         PQclear(kept);
     return rc;
+}
+
+int pgs_session_run(struct pgs_session *ses, const char *sql, const char *const *args,
+                    PGresult **ret, struct cdc_error *err)
+{
+    if (!sql)
+        return cdc_fail_oom(err);
+    return collect(ses,
+                   args ? PQsendQueryParams(ses->conn, sql, count(args), NULL, args, NULL, NULL, 0)
+                        : PQsendQuery(ses->conn, sql),
+                   ret, err);
+}
+
+int pgs_session_prepare(struct pgs_session *ses, const char *name, const char *sql,
+                        struct cdc_error *err)
+{
+    return collect(ses, PQsendPrepare(ses->conn, name, sql, 0, NULL), NULL, err);
+}
+
+int pgs_session_execute(struct pgs_session *ses, const char *name, const char *const *args,
+                        PGresult **ret, struct cdc_error *err)
+{
+    return collect(
+        ses, PQsendQueryPrepared(ses->conn, name, count(args), args, NULL, NULL, 0), ret, err);
 }
 
 void pgs_session_cancel(PGconn *conn)

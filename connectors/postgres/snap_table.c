@@ -82,23 +82,29 @@ static int take_shape(const PGresult *res, char **ret, struct cdc_error *err)
     return *ret ? CDC_OK : cdc_fail_oom(err);
 }
 
-int pgs_shape_now(struct pgs_source *src, const struct pgs_which *which, char **ret,
-                  struct cdc_error *err)
-{
-    const char *args[] = {which->schema, which->name, which->pub, NULL};
-    PGS_CLEAR PGresult *res = NULL;
-    if (pgs_sql(&src->srv, err) < 0 || pgs_query(&src->srv, shape_text(src), args, &res, err) < 0)
-        return CDC_FAIL;
-    return take_shape(res, ret, err);
-}
-
 int pgs_shape_then(struct pgs_session *ses, const struct pgs_which *which, char **ret,
                    struct cdc_error *err)
 {
     const char *args[] = {which->schema, which->name, which->pub, NULL};
     PGS_CLEAR PGresult *res = NULL;
-    int rc = pgs_session_run(ses, shape_text(ses->src), args, &res, err);
+    int rc = ses->knows_shape ? CDC_OK
+                              : pgs_session_prepare(ses, "shape", shape_text(ses->src), err);
+    ses->knows_shape |= rc == CDC_OK;
+    if (rc == CDC_OK)
+        rc = pgs_session_execute(ses, "shape", args, &res, err);
     return rc == CDC_OK ? take_shape(res, ret, err) : rc;
+}
+
+int pgs_shape_now(struct pgs_source *src, const struct pgs_which *which, char **ret,
+                  struct cdc_error *err)
+{
+    if (pgs_sql(&src->srv, err) < 0)
+        return CDC_FAIL;
+    struct pgs_session ses = {
+        .src = src, .conn = src->srv.sql, .knows_shape = src->srv.sql_knows_shape};
+    int rc = pgs_shape_then(&ses, which, ret, err);
+    src->srv.sql_knows_shape = ses.knows_shape;
+    return rc == CDC_OK ? CDC_OK : CDC_FAIL;
 }
 
 bool pgs_shape_published(const char *shape)

@@ -34,13 +34,17 @@ class Oracle:
         self.file, self.pos = server.binlog_end()
 
     def events(self, copied=False):
-        """Without copies, a TRUNCATE of a table that had no rows yet since then is nothing to a consumer."""
-        seen, found = set(), []
-        for e in Reader(self.server).read(self.file, self.pos):
-            if e.table.startswith(tuple(self.tables)) and (copied or e.op != "T" or e.table in seen):
-                found.append(e)
-                seen.add(e.table)
-        return found
+        found = (e for e in Reader(self.server).read(self.file, self.pos) if e.table.startswith(tuple(self.tables)))
+        return list(found if copied else that_matter(found))
+
+
+def that_matter(events):
+    """Without copies, a TRUNCATE of a table that had no rows yet is nothing to a consumer."""
+    seen = set()
+    for e in events:
+        if e.op != "T" or e.table in seen:
+            seen.add(e.table)
+            yield e
 
 
 class Control:
@@ -232,4 +236,4 @@ def plain(raw, body, kind):
     return kind, head + body, False
 
 
-__all__ = ["Oracle", "Reader"]
+__all__ = ["Oracle", "Reader", "that_matter"]

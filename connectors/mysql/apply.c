@@ -5,7 +5,8 @@
  *   MySQL      GTID, QUERY BEGIN, {TABLE_MAP.., ROWS..}.., XID | QUERY COMMIT | QUERY ROLLBACK
  *              GTID, QUERY                                      DDL, XA COMMIT, XA ROLLBACK
  *              GTID, QUERY XA START, rows, QUERY XA END, XA_PREPARE (which may be the commit too)
- *   MariaDB    GTID without BEGIN; its flags tell whether it stands alone, and XA
+ *   MariaDB    GTID without BEGIN; its flags tell whether it stands alone, XA, and which of an
+ *              ALTER's two phases it is (binlog_alter_two_phase): only its end did something
  *   neither    without GTID events (old logs): BEGIN, or a QUERY outside of any
  * and `head` moves at its end. Its commit time must be known with the first row: MySQL's GTID event
  * has it, MariaDB's has the second; else that of the event which begins it.
@@ -161,6 +162,7 @@ static int on_gtid(struct mys_source *src, const struct mys_event *ev, uint64_t 
     if (begin(src, ev, pos, err) < 0)
         return CDC_FAIL;
     tx->stands_alone = !ev->gtid.id.mariadb || ev->gtid.flags & MYS_GTID_STANDALONE;
+    tx->idle = ev->gtid.flags & (MYS_GTID_ALTER_BEGINS | MYS_GTID_ALTER_FAILED);
     tx->prepares = !tx->skip && ev->gtid.flags & MYS_GTID_XA_PREPARED;
     tx->skip |= tx->prepares;
     return CDC_OK;
@@ -502,6 +504,8 @@ static int on_other(struct mys_source *src, struct cdc_batch *batch, const struc
                     const struct mys_statement *stmt, struct cdc_error *err)
 {
     const struct mys_xid *xid = stmt->flags & MYS_UNSURE ? NULL : &stmt->xid;
+    if (src->tx.idle)
+        return CDC_OK;
     if (stmt->verb == MYS_V_XA_COMMIT)
         return src->tx.skip ? CDC_OK : mys_xa_commit(src, batch, ev, xid, err);
     if (stmt->verb != MYS_V_XA_ROLLBACK)

@@ -129,13 +129,12 @@ static int take_column(struct look *look, MYSQL_ROW row, struct cdc_error *err)
 }
 
 /* MySQL: also the generated primary key, if it is set to be hidden. An old server refuses. */
-static int show_all(const struct look *look, struct cdc_error *err)
+int mys_show_all(MYSQL *conn, const struct mys_facts *facts, struct cdc_error *err)
 {
-    if (look->ask.facts->mariadb || look->ask.facts->version < 80030)
+    if (facts->mariadb || facts->version < 80030)
         return CDC_OK;
-    return mys_query(look->ask.conn,
-                     "SET SESSION show_gipk_in_create_table_and_information_schema = ON", NULL,
-                     err);
+    return mys_query(conn, "SET SESSION show_gipk_in_create_table_and_information_schema = ON",
+                     NULL, err);
 }
 
 static int room_for(struct look *look, size_t n, struct cdc_error *err)
@@ -149,7 +148,7 @@ static int room_for(struct look *look, size_t n, struct cdc_error *err)
 static int read_columns(struct look *look, struct cdc_error *err)
 {
     MYS_CLEAR MYSQL_RES *res = NULL;
-    if (show_all(look, err) < 0 ||
+    if (mys_show_all(look->ask.conn, look->ask.facts, err) < 0 ||
         ask(look, columns_sql(look->ask.facts), "TABLE_SCHEMA", " ORDER BY ORDINAL_POSITION", &res,
             err) < 0 ||
         room_for(look, (size_t)mysql_num_rows(res) + 2, err) < 0)

@@ -7,6 +7,10 @@
 
 #include "mysql.h"
 
+/* From here on the catalogue and SHOW CREATE TABLE show also what the server is set to hide: the
+ * primary key that MySQL has generated. */
+CDC_CHECK int mys_show_all(MYSQL *conn, const struct mys_facts *facts, struct cdc_error *err);
+
 enum mys_cat_kind { MYS_CAT_BASE, MYS_CAT_SEQUENCE, MYS_CAT_OTHER };
 
 struct mys_cat_columns {

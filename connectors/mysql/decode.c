@@ -269,11 +269,13 @@ static void read_gtid_mariadb(struct cdc_reader *rd, struct mys_event *ev)
     ev->gtid.flags = cdc_read_u8(rd);
     if (ev->gtid.flags & 2) /* of a group commit */
         mys_read_le(rd, 8);
-    if (!(ev->gtid.flags & (MYS_GTID_XA_PREPARED | MYS_GTID_XA_COMPLETED)))
-        return;
-    ev->gtid.xid.format = (uint32_t)mys_read_le(rd, 4);
-    uint8_t gtrid = cdc_read_u8(rd), bqual = cdc_read_u8(rd);
-    read_xid_data(rd, gtrid, bqual, &ev->gtid.xid);
+    if (ev->gtid.flags & (MYS_GTID_XA_PREPARED | MYS_GTID_XA_COMPLETED)) {
+        ev->gtid.xid.format = (uint32_t)mys_read_le(rd, 4);
+        uint8_t gtrid = cdc_read_u8(rd), bqual = cdc_read_u8(rd);
+        read_xid_data(rd, gtrid, bqual, &ev->gtid.xid);
+    }
+    if (!rd->failed && cdc_reader_left(rd) > 0) /* else of an older server, or not padded */
+        ev->gtid.flags |= (uint16_t)(cdc_read_u8(rd) << 8) & MYS_GTID_ALTER;
 }
 
 static void read_query(struct cdc_reader *rd, struct mys_event *ev)

@@ -67,6 +67,11 @@ enum mys_gtid_flag {
     MYS_GTID_DDL = 1u << 5,
     MYS_GTID_XA_PREPARED = 1u << 6,
     MYS_GTID_XA_COMPLETED = 1u << 7,
+    /* Of its second byte: an ALTER in two phases (binlog_alter_two_phase) begins, ends, failed. */
+    MYS_GTID_ALTER_BEGINS = 1u << 9,
+    MYS_GTID_ALTER_ENDS = 1u << 10,
+    MYS_GTID_ALTER_FAILED = 1u << 11,
+    MYS_GTID_ALTER = MYS_GTID_ALTER_BEGINS | MYS_GTID_ALTER_ENDS | MYS_GTID_ALTER_FAILED,
 };
 
 /* X'..',X'..',format of the SQL statements. */
@@ -93,7 +98,7 @@ struct mys_event {
         } rotate;
         struct {
             struct mys_gtid id;
-            uint8_t flags; /* MariaDB: mys_gtid_flag */
+            uint16_t flags; /* MariaDB: mys_gtid_flag */
             int64_t
                 commit_us; /* MySQL: since 1970 UTC at this server, and where it began; else 0 */
             int64_t original_us;

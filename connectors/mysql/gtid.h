@@ -62,7 +62,7 @@ bool mys_list_contains(const struct mys_list *list, const struct mys_gtid *gtid)
 bool mys_list_subset(const struct mys_list *part, const struct mys_list *whole);
 CDC_CHECK int mys_list_parse(struct cdc_slice text, struct mys_list *ret, struct cdc_error *err);
 void mys_list_print(const struct mys_list *list, struct cdc_buf *buf);
-/* The body of a GTID_LIST event. */
+/* The body of a GTID_LIST event: the last transaction of each domain. */
 CDC_CHECK int mys_list_decode(struct cdc_slice bytes, struct mys_list *ret, struct cdc_error *err);
 
 /* uuid:1, uuid:tag:1 or 0-1-100. */

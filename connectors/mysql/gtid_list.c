@@ -2,7 +2,8 @@
  * gtid_list.c - MariaDB's GTID lists; see gtid.h. Text: gtid_slave_pos and its kin.
  *
  * GTID_LIST: n 4 (28 bits, flags above) | n x {domain 4, server 4, number 8}; it may name several
- * servers of one domain, the highest number of which is where the domain is.
+ * servers of one domain, of which the last is where the domain is (its number need not be the
+ * highest where gtid_strict_mode was off).
  */
 #include "gtid.h"
 
@@ -131,6 +132,15 @@ void mys_list_print(const struct mys_list *list, struct cdc_buf *buf)
     }
 }
 
+static int put_last(struct mys_list *list, const struct mys_gtid *gtid)
+{
+    size_t at = find(list, gtid->domain);
+    if (at == list->n || list->at[at].domain != gtid->domain)
+        return mys_list_add(list, gtid);
+    list->at[at] = *gtid;
+    return CDC_OK;
+}
+
 int mys_list_decode(struct cdc_slice bytes, struct mys_list *ret, struct cdc_error *err)
 {
     struct cdc_reader rd = cdc_reader_of(bytes.p, bytes.len);
@@ -139,7 +149,7 @@ int mys_list_decode(struct cdc_slice bytes, struct mys_list *ret, struct cdc_err
         struct mys_gtid gtid = {.mariadb = true, .domain = (uint32_t)mys_read_le(&rd, 4)};
         gtid.server = (uint32_t)mys_read_le(&rd, 4);
         gtid.number = mys_read_le(&rd, 8);
-        if (!rd.failed && mys_list_add(ret, &gtid) < 0)
+        if (!rd.failed && put_last(ret, &gtid) < 0)
             return cdc_fail_oom(err);
     }
     return rd.failed ? no_list(ret, err) : CDC_OK;

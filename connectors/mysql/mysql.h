@@ -15,6 +15,7 @@
  *   statement.c    QUERY events: DDL, range deletes, changes that are not in the log
  *   links.c        foreign keys whose effects are not in the log
  *   xa.c           prepared transactions: remembered, read again when they commit
+ *   xa_keep.c      their events in memory
  *   xa_check.c     were they really committed?
  *   reread.c       rows read again by key, for what a partial image lacks
  *   relation.c     table maps -> cdc_table
@@ -144,6 +145,7 @@ struct mys_tx {
     bool skip;         /* already emitted whole (file:pos resumption, XA, MariaDB domains) */
     bool prepares;     /* XA, first phase: its rows wait for XA COMMIT; then skip is set, too */
     bool stands_alone; /* one QUERY, no commit event follows (MySQL: as long as no BEGIN came) */
+    bool idle; /* its statement does nothing: an ALTER in two phases that begins, or failed */
     struct mys_gtid gtid;
     bool has_gtid;
     struct mys_at at;

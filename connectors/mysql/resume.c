@@ -146,8 +146,9 @@ static int not_executed(struct mys_source *src, struct cdc_error *err)
 static int deleted(const struct mys_source *src, struct cdc_error *err)
 {
     return cdc_fail(err, CDC_OPERATOR, "mysql",
-                    "the server has deleted log that was not read yet (our position is %s:%llu): "
-                    "changes are missing. " ANEW " (binlog_expire_logs_seconds says how long the "
+                    "the server has deleted log that was not read yet, or lost it in a crash with "
+                    "sync_binlog off (our position is %s:%llu): changes are missing. " ANEW
+                    " (binlog_expire_logs_seconds says how long the "
                     "server keeps its log)",
                     src->head.file, (unsigned long long)src->head.pos);
 }
@@ -161,13 +162,32 @@ static int read_purged(MYSQL *conn, struct mys_gtids *ret, struct cdc_error *err
     return mys_gtids_parse(false, cdc_slice_str(row && row[0] ? row[0] : ""), ret, err);
 }
 
+/*
+ * What the server has executed. MySQL: on the server of our position also what is on its way
+ * (gtid_owned): a transaction is in the log, and may be with us, before the engine commits it;
+ * a semi-synchronous source waits in between for as long as it likes. (Another server's applier may
+ * yet give up what it works on.) Asked before the rest, so that what ends meanwhile is in one.
+ */
+static int read_executed(struct mys_source *src, bool same, struct mys_gtids *ret,
+                         struct cdc_error *err)
+{
+    struct mys_gtids owned = {.mariadb = false};
+    int rc = same && !src->facts.mariadb ? mys_owned(src->srv.sql, &owned, err) : CDC_OK;
+    if (rc == CDC_OK)
+        rc = mys_executed(src->srv.sql, &src->facts, ret, err);
+    if (rc == CDC_OK && mys_set_union(&ret->set, &owned.set) < 0)
+        rc = cdc_fail_oom(err);
+    mys_gtids_done(&owned);
+    return rc;
+}
+
 /* Has the server executed all that we have, and does it still have all that we have not? */
-static int check_sets(struct mys_source *src, struct cdc_error *err)
+static int check_sets(struct mys_source *src, bool same, struct cdc_error *err)
 {
     struct mys_gtids have = {.mariadb = src->facts.mariadb}, purged = {.mariadb = false};
     if (!src->facts.gtids)
         return CDC_OK;
-    int rc = mys_executed(src->srv.sql, &src->facts, &have, err);
+    int rc = read_executed(src, same, &have, err);
     if (rc == CDC_OK && !mys_gtids_subset(&src->head.gtids, &have))
         rc = not_executed(src, err);
     if (rc == CDC_OK && !src->facts.mariadb)
@@ -331,11 +351,12 @@ static int go_on(struct mys_source *src, const struct cdc_map *checkpoint, struc
     char why[192];
     if (read_origin(checkpoint, &origin, err) < 0)
         return CDC_FAIL;
+    bool same = strcmp(origin.ident, src->facts.ident) == 0;
     settle_gtids(src);
     src->phase = MYS_START;
-    if (check_sets(src, err) < 0)
+    if (check_sets(src, same, err) < 0)
         return CDC_FAIL;
-    if (strcmp(origin.ident, src->facts.ident) == 0)
+    if (same)
         return same_server(src, err);
     snprintf(why, sizeof why, "another server answers (%s, the checkpoint is of %s)",
              src->facts.ident, origin.ident);

@@ -352,13 +352,14 @@ static int snap_table(struct cdc_snap *base, const char *schema, const char *nam
         return mys_table_missing(ses, &which, err);
     if (rc == CDC_FAIL)
         return mysql_errno(ses->side) ? mys_viewer_fail(ses, ses->side, err) : rc;
-    rc = mys_snap_size(snap, schema, name, &item, err);
+    rc = mys_snap_size(snap, tab, &item, err);
     if (rc == CDC_OK)
-        *ret = (struct cdc_copy_table){.tab = cdc_table_ref(tab),
-                                       .rows = item->rows,
-                                       .bytes = item->bytes,
-                                       .resumable = item->key.n > 0,
-                                       .divisible = item->key.n > 0};
+        *ret = (struct cdc_copy_table){
+            .tab = cdc_table_ref(tab),
+            .rows = item->wanted,
+            .bytes = item->wanted < item->rows ? item->wanted * item->width : item->bytes,
+            .resumable = item->key.n > 0,
+            .divisible = item->key.n > 0};
     cdc_table_unref(tab);
     return rc;
 }
@@ -379,13 +380,12 @@ static int set_place(struct mys_snap *snap, const struct cdc_copy_place *at, str
     return CDC_OK;
 }
 
-static int set_flags(struct mys_snap *snap, const struct cdc_table *tab, struct cdc_error *err)
+static int set_flags(struct mys_snap *snap, struct cdc_error *err)
 {
-    const struct mys_which which = {.schema = tab->schema, .name = tab->name};
     bool keeps = false;
     int rc = CDC_OK;
     if (snap->look == CDC_LOOK_START && snap->exact)
-        rc = mys_table_keeps(&snap->ses, &which, &keeps, err);
+        rc = mys_reader_keeps(&snap->reader, &keeps, err);
     snap->reader.flags = keeps ? 0 : CDC_OVERLAP;
     return rc;
 }
@@ -406,10 +406,11 @@ static int snap_begin(struct cdc_snap *base, const struct cdc_copy_table *tab,
     if (rc == CDC_OK)
         rc = set_place(snap, at, err);
     if (rc == CDC_OK)
-        rc = set_flags(snap, tab->tab, err);
-    return rc == CDC_OK ? mys_reader_begin(&snap->reader, tab->tab, range,
-                                           rule ? rule->copy_where : NULL, err)
-                        : rc;
+        rc = mys_reader_begin(&snap->reader, tab->tab, range, rule ? rule->copy_where : NULL, err);
+    if (rc == CDC_OK && (rc = set_flags(snap, err)) == CDC_AGAIN &&
+        mys_reader_end(&snap->reader, err) < 0)
+        return CDC_FAIL;
+    return rc;
 }
 
 static int snap_read(struct cdc_snap *base, struct cdc_batch *batch, const atomic_bool *stop,

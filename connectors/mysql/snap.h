@@ -43,6 +43,7 @@ struct mys_viewer {
     int fds[3];
     unsigned long id;       /* of conn, at the server */
     struct cdc_buf touched; /* names of the tables that conn keeps others from altering */
+    uint64_t let_go;        /* how often it was told that conn keeps none; its user's thread only */
     bool in_the_way;        /* somebody waited for one of them: conn was told to end */
     bool over;
 };
@@ -110,10 +111,11 @@ CDC_CHECK int mys_looks_try(const struct mys_looks *looks, int64_t deadline_us, 
 enum mys_key_form {
     MYS_KEY_NUMBER,
     MYS_KEY_FLOAT,  /* all digits of it */
-    MYS_KEY_INDEX,  /* ENUM, SET, BIT: compared by number */
+    MYS_KEY_INDEX,  /* ENUM, SET: compared by number, for which no server finds a range */
     MYS_KEY_QUOTED, /* as the server prints it */
     MYS_KEY_BYTES,  /* hex */
     MYS_KEY_TEXT,   /* hex, in the column's own charset */
+    MYS_KEY_BIT,    /* its number */
 };
 
 struct mys_key_column {
@@ -134,6 +136,8 @@ void mys_key_done(struct mys_key *key);
 bool mys_key_form_of(const char *data_type, enum mys_key_form *ret);
 /* The list of a SELECT whose row is a bound's texts. */
 void mys_key_select(const struct mys_key *key, struct cdc_buf *sql);
+/* The whole number that a bound of a key of one such column is. False: it is none, or too large. */
+bool mys_bound_whole(const struct mys_key *key, struct cdc_slice bound, int64_t *ret);
 /* key->n texts as a bound. CDC_FAIL: they are none of this key, or no memory. */
 CDC_CHECK int mys_bound_put(const struct mys_key *key, const char *const *texts,
                             struct cdc_buf *ret);
@@ -155,6 +159,13 @@ CDC_CHECK int mys_key_look(struct mys_viewer *ses, const struct mys_which *which
 bool mys_engine_keeps(const char *engine);
 CDC_CHECK int mys_table_keeps(struct mys_viewer *ses, const struct mys_which *which, bool *ret,
                               struct cdc_error *err);
+/*
+ * The statement that would make the table, without where its AUTO_INCREMENT is; the caller's. The
+ * same text: the same columns, keys, engine and checks. NULL: it is not to be had.
+ */
+char *mys_table_text(struct mys_viewer *ses, const struct mys_which *which);
+/* Takes the counter out of such a text, in place. */
+void mys_table_text_plain(char *text);
 /* Does anybody wait to alter one of these tables (names, each with a NUL), or to lock all? */
 CDC_CHECK int mys_waited_for(MYSQL *conn, struct cdc_slice names, bool *ret, struct cdc_error *err);
 /* Why mys_rel_now found none: CDC_END, or CDC_FAIL CDC_OPERATOR: no right to read it. */
@@ -172,12 +183,19 @@ struct mys_reader {
     struct mys_viewer *ses;
     struct mys_source *src; /* for mys_rel_now */
     struct cdc_table *tab;  /* as its user knows it; referenced */
+    bool running;           /* a SELECT: its end has not been seen */
+    bool sent;              /* it was not answered yet */
+    MYSQL_RES *res;         /* of the SELECT under way */
+    bool begun;             /* the table may be locked */
+
+    /* The table as it was found under its lock; shape NULL: it was not. */
     struct mys_shape *shape;
-    mys_text *text; /* tab->n */
-    bool running;   /* a SELECT: its end has not been seen */
-    bool sent;      /* it was not answered yet */
-    MYSQL_RES *res; /* of the SELECT under way */
-    bool begun;     /* the savepoint is set: the table may be locked */
+    mys_text *text;     /* tab->n */
+    char *created;      /* mys_table_text, or NULL */
+    struct mys_key key; /* if keyed */
+    bool keyed;
+    bool keeps, keeps_known; /* mys_table_keeps */
+    uint64_t held;           /* ses->let_go under that lock, which stays until that moves */
 
     /* What its user says of all rows. */
     struct cdc_tx tx;
@@ -192,7 +210,9 @@ CDC_CHECK int mys_reader_begin(struct mys_reader *reader, struct cdc_table *tab,
 /* Until the batch is full or has max_rows. As cdc_snap_ops.read. */
 CDC_CHECK int mys_reader_read(struct mys_reader *reader, size_t max_rows, struct cdc_batch *batch,
                               struct cdc_error *err);
-/* Ends what is under way; the look stays, and no table is locked any more. */
+/* mys_table_keeps of the table that is being read: it is locked, so it is what is read. */
+CDC_CHECK int mys_reader_keeps(struct mys_reader *reader, bool *ret, struct cdc_error *err);
+/* Ends what is under way; the look stays, and at MySQL no table is locked any more. */
 CDC_CHECK int mys_reader_end(struct mys_reader *reader, struct cdc_error *err);
 /* What was not ended is lost with the session's connection, which must be there still. */
 void mys_reader_done(struct mys_reader *reader);
@@ -204,7 +224,10 @@ struct mys_snap_table {
     char *schema, *name;
     struct mys_key key;
     uint64_t rows, bytes; /* estimates */
+    uint64_t wanted;      /* of the rows, by the rule's `where`; an estimate too */
+    bool walkable;        /* that condition is one on the key, as a range of it */
     uint64_t width;       /* bytes of a row, about */
+    double step; /* of a key that is a whole number, from one row to the next; 0: unknown */
     struct mys_snap_table *next;
 };
 
@@ -222,7 +245,7 @@ struct mys_snap {
 };
 
 /* The table with its key and sizes, looked at anew. */
-CDC_CHECK int mys_snap_size(struct mys_snap *snap, const char *schema, const char *name,
+CDC_CHECK int mys_snap_size(struct mys_snap *snap, const struct cdc_table *tab,
                             struct mys_snap_table **ret, struct cdc_error *err);
 int mys_snap_plan(struct cdc_snap *base, const struct cdc_copy_table *tab,
                   const struct cdc_range *rest, size_t max_bytes, struct cdc_buf *ret,

@@ -16,6 +16,7 @@
 
 #include "cdc/crc32c.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static const struct {
 } forms[] = {
     {"tinyint", MYS_KEY_NUMBER},   {"smallint", MYS_KEY_NUMBER}, {"mediumint", MYS_KEY_NUMBER},
     {"int", MYS_KEY_NUMBER},       {"bigint", MYS_KEY_NUMBER},   {"decimal", MYS_KEY_NUMBER},
-    {"float", MYS_KEY_FLOAT},      {"double", MYS_KEY_FLOAT},    {"bit", MYS_KEY_INDEX},
+    {"float", MYS_KEY_FLOAT},      {"double", MYS_KEY_FLOAT},    {"bit", MYS_KEY_BIT},
     {"enum", MYS_KEY_INDEX},       {"set", MYS_KEY_INDEX},       {"year", MYS_KEY_QUOTED},
     {"date", MYS_KEY_QUOTED},      {"time", MYS_KEY_QUOTED},     {"datetime", MYS_KEY_QUOTED},
     {"timestamp", MYS_KEY_QUOTED}, {"uuid", MYS_KEY_QUOTED},     {"inet4", MYS_KEY_QUOTED},
@@ -56,10 +57,12 @@ void mys_key_select(const struct mys_key *key, struct cdc_buf *sql)
 {
     static const char *const before[] = {
         [MYS_KEY_NUMBER] = "", [MYS_KEY_FLOAT] = "(",    [MYS_KEY_INDEX] = "(",
-        [MYS_KEY_QUOTED] = "", [MYS_KEY_BYTES] = "HEX(", [MYS_KEY_TEXT] = "HEX("};
+        [MYS_KEY_QUOTED] = "", [MYS_KEY_BYTES] = "HEX(", [MYS_KEY_TEXT] = "HEX(",
+        [MYS_KEY_BIT] = "("};
     static const char *const behind[] = {
-        [MYS_KEY_NUMBER] = "", [MYS_KEY_FLOAT] = " * 1e0)", [MYS_KEY_INDEX] = " + 0)",
-        [MYS_KEY_QUOTED] = "", [MYS_KEY_BYTES] = ")",       [MYS_KEY_TEXT] = ")"};
+        [MYS_KEY_NUMBER] = "",  [MYS_KEY_FLOAT] = " * 1e0)", [MYS_KEY_INDEX] = " + 0)",
+        [MYS_KEY_QUOTED] = "",  [MYS_KEY_BYTES] = ")",       [MYS_KEY_TEXT] = ")",
+        [MYS_KEY_BIT] = " + 0)"};
     for (uint16_t i = 0; i < key->n; i++) {
         const struct mys_key_column *col = &key->cols[i];
         cdc_buf_printf(sql, "%s%s%s%s", i ? ", " : "", before[col->form], col->quoted,
@@ -99,7 +102,8 @@ static bool fits(const struct mys_key_column *col, const char *text)
     switch (col->form) {
     case MYS_KEY_NUMBER: return all_of(text, "0123456789.-");
     case MYS_KEY_FLOAT: return all_of(text, "0123456789.-+e");
-    case MYS_KEY_INDEX: return all_of(text, "0123456789");
+    case MYS_KEY_INDEX:
+    case MYS_KEY_BIT: return all_of(text, "0123456789");
     case MYS_KEY_QUOTED: return all_of(text, "0123456789abcdefABCDEF.:- ");
     case MYS_KEY_BYTES:
     case MYS_KEY_TEXT: break;
@@ -160,6 +164,7 @@ static void put_compare(const struct mys_key_column *col, const char *op, const 
     cdc_buf_printf(sql, "%s%s %s ", col->quoted, add, op);
     switch (col->form) {
     case MYS_KEY_NUMBER:
+    case MYS_KEY_BIT:
     case MYS_KEY_INDEX: cdc_buf_str(sql, text); break;
     case MYS_KEY_FLOAT: cdc_buf_printf(sql, "%s%s", text, strchr(text, 'e') ? "" : "e0"); break;
     case MYS_KEY_QUOTED: cdc_buf_printf(sql, "'%s'", text); break;
@@ -187,6 +192,21 @@ static void put_columns(const struct mys_key *key, const json_t *json, bool belo
     for (uint16_t i = 0; i < last; i++)
         cdc_buf_str(sql, "))");
     cdc_buf_str(sql, last > 0 ? ")" : "");
+}
+
+bool mys_bound_whole(const struct mys_key *key, struct cdc_slice bound, int64_t *ret)
+{
+    json_t *json = key->n == 1 && key->cols[0].form == MYS_KEY_NUMBER ? load(key, bound) : NULL;
+    const char *text = json_string_value(json_array_get(json, 1));
+    size_t minus = text && text[0] == '-';
+    bool whole = text && all_of(text + minus, "0123456789");
+    errno = 0;
+    int64_t val = whole ? strtoll(text, NULL, 10) : 0;
+    whole = whole && errno == 0;
+    if (whole)
+        *ret = val;
+    json_decref(json);
+    return whole;
 }
 
 int mys_bound_sql(const struct mys_key *key, struct cdc_slice bound, bool below,

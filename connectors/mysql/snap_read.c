@@ -1,12 +1,17 @@
 /*
  * snap_read.c - one table, or a range of it, under a look: shape, SELECT, rows.
  *
- *   SAVEPOINT            so that the table's metadata lock can be given back while the look stays
+ *   SAVEPOINT            MySQL: so that the table's metadata lock can be given back while the look
+ *                        stays
  *   SELECT ... LIMIT 0   takes that lock: from here on nobody alters the table
  *   the catalogue        of now, over the side connection, shows the columns that our user knows;
  *                        else it is given up
  *   SELECT               text protocol, unbuffered: the server sends as we read
- *   ROLLBACK TO          gives the lock back (at MariaDB only the end of the look does)
+ *   ROLLBACK TO          gives the lock back
+ *
+ * At MariaDB only the end of the look gives it back, so what was found at a look's first range of a
+ * table holds for the others. At MySQL it may have been altered between two ranges: but where the
+ * server would make it with the same words, it was not.
  *
  * A look older than the table's files is refused by InnoDB (1412) with the first row. When somebody
  * waits for our lock, the session's watcher ends the statement, or the session (snap_session.c).
@@ -36,14 +41,17 @@ static int given_up(const struct mys_reader *reader, const char *why, struct cdc
 
 /* ---- beginning ---- */
 
+/* How the table was found. */
 static void forget(struct mys_reader *reader)
 {
-    cdc_table_unref(reader->tab);
     mys_shape_free(reader->shape);
     free(reader->text);
-    reader->tab = NULL;
+    free(reader->created);
+    mys_key_done(&reader->key);
     reader->shape = NULL;
     reader->text = NULL;
+    reader->created = NULL;
+    reader->keyed = reader->keeps_known = false;
 }
 
 /* The same columns of the same types: rows of the one are rows of the other. */
@@ -79,6 +87,7 @@ static int look_again(struct mys_reader *reader, struct cdc_error *err)
     struct mys_viewer *ses = reader->ses;
     const struct mys_which which = which_of(reader);
     struct mys_described now = {.tab = NULL};
+    forget(reader);
     int rc = mys_rel_describe(reader->src, ses->side, &which, &now, err);
     reader->shape = now.shape;
     if (rc == CDC_FAIL && mysql_errno(ses->side))
@@ -107,20 +116,50 @@ static int lock(struct mys_reader *reader, struct cdc_error *err)
     return rc;
 }
 
+/*
+ * The lock, and the table as our user knows it. One that was found so is only compared with how it
+ * would be made: that is one question and no longer four, and a table has many ranges. Where the
+ * lock stayed since then there is nothing to ask.
+ */
+static int hold(struct mys_reader *reader, bool whole, struct cdc_error *err)
+{
+    struct mys_viewer *ses = reader->ses;
+    const struct mys_which which = which_of(reader);
+    bool held = reader->shape && reader->held == ses->let_go;
+    if (!ses->facts->mariadb &&
+        mys_viewer_run(ses, ses->conn, "SAVEPOINT copying", NULL, err) != CDC_OK)
+        return CDC_FAIL;
+    reader->begun = true;
+    if (held)
+        return CDC_OK;
+    int rc = lock(reader, err);
+    char *created = rc == CDC_OK && !whole ? mys_table_text(ses, &which) : NULL;
+    bool same = created && reader->created && strcmp(created, reader->created) == 0;
+    if (rc == CDC_OK && !same) {
+        rc = look_again(reader, err);
+        reader->created = created;
+        created = NULL;
+    }
+    free(created);
+    reader->held = ses->let_go;
+    return rc;
+}
+
 static int put_range(struct mys_reader *reader, const struct cdc_range *range, struct cdc_buf *sql,
                      struct cdc_error *err)
 {
     const struct mys_which which = which_of(reader);
-    struct mys_key key = {.n = 0};
+    int rc = CDC_OK;
     if (!range->from.p && !range->to.p) {
         cdc_buf_str(sql, " WHERE TRUE");
         return CDC_OK;
     }
-    int rc = mys_key_look(reader->ses, &which, &key, err);
+    if (!reader->keyed)
+        rc = mys_key_look(reader->ses, &which, &reader->key, err);
+    reader->keyed = rc == CDC_OK;
     cdc_buf_str(sql, " FORCE INDEX (PRIMARY) WHERE TRUE");
-    if (rc == CDC_OK && mys_range_sql(&key, range, sql) != CDC_OK)
+    if (rc == CDC_OK && mys_range_sql(&reader->key, range, sql) != CDC_OK)
         rc = given_up(reader, "the range does not fit the table's key any more", err);
-    mys_key_done(&key);
     return rc;
 }
 
@@ -198,24 +237,44 @@ static int start_select(struct mys_reader *reader, const struct cdc_range *range
     return rc;
 }
 
+/* What was found of the table before stays, if it was this one. */
+static void take_table(struct mys_reader *reader, struct cdc_table *tab)
+{
+    const struct cdc_table *old = reader->tab;
+    if (!old || strcmp(old->schema, tab->schema) != 0 || strcmp(old->name, tab->name) != 0 ||
+        !same_columns(old, tab))
+        forget(reader);
+    cdc_table_ref(tab);
+    cdc_table_unref(reader->tab);
+    reader->tab = tab;
+}
+
 int mys_reader_begin(struct mys_reader *reader, struct cdc_table *tab,
                      const struct cdc_range *range, const char *where, struct cdc_error *err)
 {
     struct mys_viewer *ses = reader->ses;
     if (mys_reader_end(reader, err) < 0)
         return CDC_FAIL;
-    forget(reader);
-    reader->tab = cdc_table_ref(tab);
-    if (mys_viewer_touch(ses, tab->name, err) < 0 ||
-        mys_viewer_run(ses, ses->conn, "SAVEPOINT copying", NULL, err) != CDC_OK)
+    take_table(reader, tab);
+    if (mys_viewer_touch(ses, tab->name, err) < 0)
         return CDC_FAIL;
-    reader->begun = true;
-    int rc = lock(reader, err);
-    if (rc == CDC_OK)
-        rc = look_again(reader, err);
+    int rc = hold(reader, !range->from.p && !range->to.p, err);
     if (rc == CDC_OK)
         rc = start_select(reader, range, where, err);
+    if (rc != CDC_OK)
+        forget(reader);
     return rc == CDC_AGAIN && mys_reader_end(reader, err) < 0 ? CDC_FAIL : rc;
+}
+
+int mys_reader_keeps(struct mys_reader *reader, bool *ret, struct cdc_error *err)
+{
+    const struct mys_which which = which_of(reader);
+    int rc = CDC_OK;
+    if (!reader->keeps_known)
+        rc = mys_table_keeps(reader->ses, &which, &reader->keeps, err);
+    reader->keeps_known = rc == CDC_OK;
+    *ret = reader->keeps;
+    return rc;
 }
 
 /* ---- ending ---- */
@@ -258,6 +317,8 @@ int mys_reader_end(struct mys_reader *reader, struct cdc_error *err)
     if (kill_select(reader, err) < 0)
         return CDC_FAIL;
     reader->begun = false;
+    if (ses->facts->mariadb)
+        return CDC_OK;
     int rc = mys_viewer_run(ses, ses->conn, "ROLLBACK TO SAVEPOINT copying", NULL, err);
     if (rc == CDC_AGAIN)
         rc = mys_viewer_run(ses, ses->conn, "ROLLBACK TO SAVEPOINT copying", NULL, err);
@@ -274,6 +335,8 @@ void mys_reader_done(struct mys_reader *reader)
     mys_clear(&reader->res);
     reader->begun = reader->sent = reader->running = false;
     forget(reader);
+    cdc_table_unref(reader->tab);
+    reader->tab = NULL;
 }
 
 /* ---- rows ---- */

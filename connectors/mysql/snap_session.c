@@ -20,6 +20,7 @@
  */
 #include "snap.h"
 
+#include "catalogue.h"
 #include "cdc/clock.h"
 #include "cdc/log.h"
 
@@ -189,6 +190,7 @@ void mys_viewer_untouch(struct mys_viewer *ses)
     cdc_buf_reset(&ses->touched);
     ses->in_the_way = false;
     pthread_mutex_unlock(&ses->lock);
+    ses->let_go++;
 }
 
 bool mys_viewer_touches(struct mys_viewer *ses)
@@ -250,14 +252,17 @@ static int connect_as(const struct mys_server *srv, const struct mys_facts *fact
     return CDC_OK;
 }
 
+#define SET_READER                                                                                 \
+    "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', lock_wait_timeout = 2, "                        \
+    "character_set_results = NULL"
+
 /* 31 February is a date that a table may have, and a bound be made of. */
 int mys_reader_connect(const struct mys_server *srv, const struct mys_facts *facts, MYSQL **ret,
                        struct cdc_error *err)
 {
-    return connect_as(srv, facts,
-                      "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', lock_wait_timeout = 2, "
-                      "character_set_results = NULL",
-                      ret, err);
+    const char *set =
+        facts->mariadb ? SET_READER ", idle_readonly_transaction_timeout = 0" : SET_READER;
+    return connect_as(srv, facts, set, ret, err);
 }
 
 static int connect_side(struct mys_viewer *ses, struct cdc_error *err)
@@ -270,7 +275,7 @@ static int connect_side(struct mys_viewer *ses, struct cdc_error *err)
     if (connect_as(ses->srv, ses->facts, set, &ses->side, err) < 0)
         return CDC_FAIL;
     set_fd(ses, FD_SIDE, ses->side);
-    return CDC_OK;
+    return mys_show_all(ses->side, ses->facts, err);
 }
 
 int mys_viewer_open(struct mys_viewer *ses, struct cdc_error *err)

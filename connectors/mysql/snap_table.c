@@ -49,12 +49,15 @@ static bool take_column(MYSQL_ROW row, struct cdc_arena *arena, struct mys_key_c
     return ret->quoted && ret->charset && ret->collation;
 }
 
-/* Of a descending column or one that is kept in part the index has another order. */
-static bool usable(MYSQL_ROW row, struct mys_key_column *ret)
+/*
+ * Of a descending column or one that is kept in part the index has another order. And where the
+ * first column is ENUM or SET no server finds a range in the index: each would read it all.
+ */
+static bool usable(MYSQL_ROW row, bool first, struct mys_key_column *ret)
 {
-    bool text = row[K_TYPE] && mys_key_form_of(row[K_TYPE], &ret->form);
-    return text && row[K_NAME] && !row[K_PREFIX] && row[K_ORDER] && row[K_ORDER][0] == 'A' &&
-           (ret->form != MYS_KEY_TEXT || row[K_CHARSET]);
+    bool known = row[K_TYPE] && mys_key_form_of(row[K_TYPE], &ret->form);
+    return known && !(first && ret->form == MYS_KEY_INDEX) && row[K_NAME] && !row[K_PREFIX] &&
+           row[K_ORDER] && row[K_ORDER][0] == 'A' && (ret->form != MYS_KEY_TEXT || row[K_CHARSET]);
 }
 
 static int take_key(MYSQL_RES *res, struct mys_key *ret, struct cdc_error *err)
@@ -65,7 +68,7 @@ static int take_key(MYSQL_RES *res, struct mys_key *ret, struct cdc_error *err)
     bool right = key.cols != NULL, fits = true;
     for (MYSQL_ROW row; right && fits && (row = mysql_fetch_row(res));) {
         struct mys_key_column *col = &key.cols[key.n++];
-        fits = usable(row, col);
+        fits = usable(row, key.n == 1, col);
         right = !fits || take_column(row, key.arena, col);
     }
     if (right && fits)
@@ -109,6 +112,36 @@ int mys_table_keeps(struct mys_viewer *ses, const struct mys_which *which, bool 
     MYSQL_ROW row = rc == CDC_OK ? mysql_fetch_row(res) : NULL;
     *ret = row && mys_engine_keeps(row[0]);
     return rc;
+}
+
+/* ---- definitions ---- */
+
+/* Behind the columns, which are lines that begin with spaces. */
+void mys_table_text_plain(char *text)
+{
+    static const char counter[] = " AUTO_INCREMENT=";
+    char *options = strstr(text, "\n) ");
+    char *from = options ? strstr(options, counter) : NULL;
+    if (!from)
+        return;
+    const char *to = from + sizeof counter - 1;
+    to += strspn(to, "0123456789");
+    memmove(from, to, strlen(to) + 1);
+}
+
+char *mys_table_text(struct mys_viewer *ses, const struct mys_which *which)
+{
+    struct cdc_buf sql = CDC_BUF(8192);
+    MYS_CLEAR MYSQL_RES *res = NULL;
+    cdc_buf_str(&sql, "SHOW CREATE TABLE ");
+    mys_table_put(&sql, which->schema, which->name);
+    if (ask(ses, &sql, &res, NULL) != CDC_OK || mysql_num_fields(res) != 2)
+        return NULL; /* a view has more */
+    MYSQL_ROW row = mysql_fetch_row(res);
+    char *text = row && row[1] ? strdup(row[1]) : NULL;
+    if (text)
+        mys_table_text_plain(text);
+    return text;
 }
 
 /* ---- others ---- */

@@ -25,6 +25,11 @@
  * file begins did not happen: what is in the batch is dropped, and where some of it was handed
  * over, perhaps committed (cut), every table is copied anew, which sweeps it. The piece may end
  * inside an event; then the server refuses to read on, and we ask for the next file by its name.
+ *
+ * The end of a file may be lost with whole transactions (power cut, sync_binlog off), which nothing
+ * in it tells. But at its head each file names the transactions that were logged before it (MySQL
+ * PREVIOUS_GTIDS, MariaDB GTID_LIST): all of those have passed here, or lie before our beginning.
+ * One that neither did is missing: every table is copied anew.
  */
 #include "mysql.h"
 
@@ -151,6 +156,26 @@ static int forget_open(struct mys_source *src, struct cdc_batch *batch, const ch
     return CDC_OK;
 }
 
+static int miss(struct mys_source *src, struct cdc_batch *batch, const struct mys_at *at,
+                const struct mys_gtids *logged, struct cdc_error *err)
+{
+    struct mys_gtids *have = &src->head.gtids;
+    cdc_log(CDC_LOG_WARN,
+            "mysql: the log's file %s names transactions before it that are not in the log: the "
+            "server lost the end of an earlier file, behind %s (%s). Set sync_binlog = 1 there",
+            at->file, *src->head.last.file ? src->head.last.file : "our beginning",
+            *src->head.last.id ? src->head.last.id : "no transaction");
+    src->tx = (struct mys_tx){.at = *at};
+    src->due = true;
+    int rc = mys_gap_all(src, batch, NULL, "the server's log has lost transactions", err);
+    src->tx = (struct mys_tx){.open = false};
+    if (rc < 0)
+        return rc;
+    rc = have->mariadb ? mys_list_union(&have->list, &logged->list)
+                       : mys_set_union(&have->set, &logged->set);
+    return rc < 0 ? cdc_fail_oom(err) : CDC_OK;
+}
+
 typedef int (*event_fn)(struct mys_source *src, struct cdc_batch *batch, struct mys_event *ev,
                         struct cdc_error *err);
 
@@ -226,6 +251,26 @@ static int on_payload(struct mys_source *src, struct cdc_batch *batch, struct my
     return CDC_OK;
 }
 
+/* Is anything missing of what this file says was logged before it? See above. One that lies before
+ * our place is not asked: what MariaDB had before may have higher numbers (no gtid_strict_mode). */
+static int on_logged(struct mys_source *src, struct cdc_batch *batch, struct mys_event *ev,
+                     struct cdc_error *err)
+{
+    struct mys_at at = {.pos = src->pos - ev->len, .us = (int64_t)ev->time_s * 1000000};
+    struct mys_gtids logged = {.mariadb = src->facts.mariadb};
+    bool made_up = ev->next_pos == 0 || ev->flags & MYS_ARTIFICIAL;
+    memcpy(at.file, src->file, sizeof at.file);
+    if (made_up || !src->facts.gtids || src->tx.open ||
+        mys_at_order(at.file, at.pos, src->head.file, src->head.pos) < 0)
+        return CDC_OK;
+    int rc = logged.mariadb ? mys_list_decode(ev->body, &logged.list, err)
+                            : mys_set_decode(ev->body, &logged.set, err);
+    if (rc == CDC_OK && !mys_gtids_subset(&logged, &src->head.gtids))
+        rc = miss(src, batch, &at, &logged, err);
+    mys_gtids_done(&logged);
+    return rc;
+}
+
 static int on_other(struct mys_source *src, struct cdc_batch *batch, struct mys_event *ev,
                     struct cdc_error *err)
 {
@@ -237,8 +282,8 @@ static int on_other(struct mys_source *src, struct cdc_batch *batch, struct mys_
 static const event_fn own_events[256] = {
     [3] = on_other, /* STOP: the next file follows */
     [4] = on_rotate,     [15] = on_format,    [26] = on_incident,
-    [27] = on_heartbeat, [35] = on_other,                       /* PREVIOUS_GTIDS */
-    [40] = on_payload,   [41] = on_heartbeat, [163] = on_other, /* GTID_LIST */
+    [27] = on_heartbeat, [35] = on_logged,                       /* PREVIOUS_GTIDS */
+    [40] = on_payload,   [41] = on_heartbeat, [163] = on_logged, /* GTID_LIST */
 };
 
 static int on_event(struct mys_source *src, struct cdc_batch *batch, struct cdc_slice bytes,

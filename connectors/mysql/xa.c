@@ -9,10 +9,10 @@
  * MySQL does not say at the start whether a transaction will be prepared or commit in one phase
  * (XA COMMIT .. ONE PHASE, what most transaction managers do): its rows are read again at once.
  *
- * Read again: out of memory where there was room to keep the events (the usual case, the end
- * follows within moments), else by a second dump: from file and offset; where those are another
- * server's, by GTID, asking for the one that is left out of all we have. It is read piece by piece
- * between the batches, while the first dump waits.
+ * Read again: out of memory where there was room to keep the events (xa_keep.c; the usual case, the
+ * end follows within moments), else by a second dump: from file and offset; where those are another
+ * server's, or the offset is above 4 GiB, by GTID, asking for the one that is left out of all we
+ * have. It is read piece by piece between the batches, while the first dump waits.
  *
  * An xid that we do not know was prepared before the pipeline began. No copy has seen its rows, and
  * nothing says where they are: every table is copied anew.
@@ -24,6 +24,8 @@
  */
 #include "mysql.h"
 
+#include "xa_keep.h"
+
 #include "cdc/clock.h"
 #include "cdc/log.h"
 
@@ -31,29 +33,18 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define KEEP_ONE ((size_t)1 << 20) /* bytes of one transaction that are kept in memory */
-#define KEEP_ALL ((size_t)4 << 20)
 #define LOOK     255     /* so many events between two looks at the clock, less one */
 #define DOUBT_US 3000000 /* so long rows may be locked behind their commit */
 #define ASK_NS   10000000
 #define BELIEVED 1024
 
-/* The events of a transaction that is being prepared, or is: without checksums. */
-struct kept {
-    struct mys_at at;
-    struct cdc_buf events;
-    bool whole; /* else it did not fit */
-    struct kept *next;
-};
-
 struct mys_xa {
-    struct kept *kept;
-    size_t bytes; /* in all of them */
+    struct mys_keep keep;
     /* What is being read again. */
     bool reading, one_phase, by_gtid, began, in_payload;
     struct mys_at at;
     struct mys_xid xid;
-    const struct kept *from; /* in memory, or NULL */
+    const struct mys_kept *from; /* in memory, or NULL */
     size_t off;
     struct mys_dump *dump;
     struct mys_format fmt;
@@ -76,103 +67,23 @@ static struct mys_xa *get(struct mys_source *src)
 
 /* ---- in memory ---- */
 
-static bool same_at(const struct mys_at *a, const struct mys_at *b)
-{
-    return a->pos == b->pos && strcmp(a->file, b->file) == 0 && strcmp(a->id, b->id) == 0;
-}
-
-static struct kept *find_kept(const struct mys_xa *xa, const struct mys_at *at)
-{
-    struct kept *kept = xa->kept;
-    while (kept && !same_at(&kept->at, at))
-        kept = kept->next;
-    return kept;
-}
-
-static void forget(struct mys_xa *xa, struct kept **link)
-{
-    struct kept *kept = *link;
-    *link = kept->next;
-    xa->bytes -= kept->events.len;
-    cdc_buf_done(&kept->events);
-    free(kept);
-}
-
-static void forget_at(struct mys_xa *xa, const struct mys_at *at)
-{
-    for (struct kept **link = &xa->kept; *link;)
-        if (same_at(&(*link)->at, at))
-            forget(xa, link);
-        else
-            link = &(*link)->next;
-}
-
-static bool is_prepared(const struct mys_source *src, const struct mys_at *at)
-{
-    const struct mys_prepared *prep = src->head.prepared;
-    while (prep && !same_at(&prep->at, at))
-        prep = prep->next;
-    return prep != NULL;
-}
-
-/* Those of transactions that the server never finished go. */
-static void tidy(struct mys_source *src)
-{
-    for (struct kept **link = &src->xa->kept; *link;)
-        if (is_prepared(src, &(*link)->at))
-            link = &(*link)->next;
-        else
-            forget(src->xa, link);
-}
-
-/* The open transaction's. NULL: no memory. */
-static struct kept *keep(struct mys_source *src)
+/* The open transaction's events. NULL: no memory. */
+static struct mys_kept *keep(struct mys_source *src)
 {
     struct mys_xa *xa = get(src);
-    struct kept *kept = xa ? find_kept(xa, &src->tx.at) : NULL;
+    struct mys_kept *kept = xa ? mys_kept_find(&xa->keep, &src->tx.at) : NULL;
     if (kept || !xa)
         return kept;
-    tidy(src);
-    kept = calloc(1, sizeof *kept);
-    if (!kept)
-        return NULL;
-    kept->at = src->tx.at;
-    kept->whole = true;
-    cdc_buf_init(&kept->events, KEEP_ONE);
-    kept->next = xa->kept;
-    xa->kept = kept;
-    return kept;
-}
-
-static void put_event(struct cdc_buf *buf, const struct mys_event *ev)
-{
-    uint8_t head[MYS_HEADER];
-    size_t len = MYS_HEADER + ev->body.len;
-    memcpy(head, ev->body.p - MYS_HEADER, sizeof head);
-    for (unsigned i = 0; i < 4; i++)
-        head[9 + i] = (uint8_t)(len >> (8 * i));
-    if (!cdc_buf_room(buf, len))
-        return;
-    cdc_buf_put(buf, head, sizeof head);
-    cdc_buf_put(buf, ev->body.p, ev->body.len);
+    mys_keep_tidy(&xa->keep, src->head.prepared);
+    return mys_kept_new(&xa->keep, &src->tx.at);
 }
 
 int mys_xa_keep(struct mys_source *src, const struct mys_event *ev, struct cdc_error *err)
 {
-    struct kept *kept = keep(src);
+    struct mys_kept *kept = keep(src);
     if (!kept)
         return cdc_fail_oom(err);
-    if (!kept->whole)
-        return CDC_OK;
-    size_t before = kept->events.len;
-    if (src->xa->bytes <= KEEP_ALL)
-        put_event(&kept->events, ev);
-    src->xa->bytes += kept->events.len - before;
-    if (kept->events.len > before)
-        return CDC_OK;
-    src->xa->bytes -= before;
-    cdc_buf_done(&kept->events);
-    kept->whole = false;
+    mys_kept_put(&src->xa->keep, kept, ev);
     return CDC_OK;
 }
 
@@ -202,7 +113,7 @@ static bool end(struct mys_source *src, const struct mys_xid *xid)
     if (!prep)
         return false;
     if (src->xa)
-        forget_at(src->xa, &prep->at);
+        mys_kept_forget(&src->xa->keep, &prep->at);
     *link = prep->next;
     free(prep);
     return true;
@@ -323,7 +234,7 @@ static int dump_by_gtid(struct mys_source *src, struct cdc_error *err)
 static int start(struct mys_source *src, const struct mys_at *at, struct cdc_error *err)
 {
     struct mys_xa *xa = src->xa;
-    const struct kept *kept = find_kept(xa, at);
+    const struct mys_kept *kept = mys_kept_find(&xa->keep, at);
     xa->at = *at;
     xa->began = xa->in_payload = xa->by_gtid = false;
     xa->off = 0;
@@ -333,7 +244,7 @@ static int start(struct mys_source *src, const struct mys_at *at, struct cdc_err
     xa->reading = true;
     if (xa->from)
         return CDC_OK;
-    xa->by_gtid = !*at->file;
+    xa->by_gtid = !*at->file || (at->pos > UINT32_MAX && src->facts.gtids);
     return xa->by_gtid ? dump_by_gtid(src, err) : open_dump(src, NULL, err);
 }
 
@@ -380,23 +291,11 @@ static void stop(struct mys_xa *xa)
     mys_doubt_done(&xa->doubt);
 }
 
-static int take_kept(struct mys_xa *xa, struct cdc_slice *ret)
-{
-    const struct cdc_buf *buf = &xa->from->events;
-    if (xa->off == buf->len)
-        return CDC_END;
-    struct cdc_reader rd = cdc_reader_of(buf->p + xa->off + 9, 4);
-    size_t len = (size_t)mys_read_le(&rd, 4);
-    *ret = cdc_slice_of(buf->p + xa->off, len);
-    xa->off += len;
-    return CDC_OK;
-}
-
 static int take(struct mys_xa *xa, int64_t deadline_us, struct cdc_slice *ret,
                 struct cdc_error *err)
 {
     if (xa->from)
-        return take_kept(xa, ret);
+        return mys_kept_next(xa->from, &xa->off, ret);
     if (xa->in_payload) {
         int rc = mys_payload_next(xa->payload, ret, err);
         if (rc != CDC_END)
@@ -559,7 +458,7 @@ static int finish(struct mys_source *src, struct cdc_batch *batch, int64_t deadl
         return rc;
     stop(xa);
     if (xa->one_phase)
-        forget_at(xa, &xa->at);
+        mys_kept_forget(&xa->keep, &xa->at);
     else
         end(src, &xa->xid); /* and so forgotten likewise */
     return mys_apply_commit(src, batch, err);
@@ -588,10 +487,10 @@ int mys_xa_more(struct mys_source *src, struct cdc_batch *batch, int64_t deadlin
 void mys_xa_drop(struct mys_source *src)
 {
     struct mys_xa *xa = src->xa;
-    if (xa)
-        stop(xa);
-    while (xa && xa->kept)
-        forget(xa, &xa->kept);
+    if (!xa)
+        return;
+    stop(xa);
+    mys_keep_done(&xa->keep);
 }
 
 void mys_xa_done(struct mys_source *src)

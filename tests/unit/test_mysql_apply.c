@@ -4,15 +4,12 @@
  *
  * A step is a word and what belongs to it, ended by a semicolon:
  *   gtid N              MySQL's GTID event; anon: without number
- *   ma D-S-N FLAGS      MariaDB's, flags in hex; with xid NAME behind it where it is prepared
- *   sql TEXT            QUERY; sqlus TEXT: with microseconds 123456
- *   map TABLE           (id INT PRIMARY KEY, v INT) in database g; ids by the first letter
- *   insert TABLE 1,5 2,n      rows; update 1,5>1,6; delete
- *   bits B A            which columns the images of the next rows event have, as hex bitmaps
- *   commit              XID
- *   prepare NAME, one NAME    XA_PREPARE, in one phase
- *   poll                a new batch
- *   cut                 the position so far becomes what a new session starts from
+ *   ma D-S-N FLAGS      MariaDB's, both bytes of flags in hex; with xid NAME behind it where it is
+ * prepared sql TEXT            QUERY; sqlus TEXT: with microseconds 123456 map TABLE           (id
+ * INT PRIMARY KEY, v INT) in database g; ids by the first letter insert TABLE 1,5 2,n      rows;
+ * update 1,5>1,6; delete bits B A            which columns the images of the next rows event have,
+ * as hex bitmaps commit              XID prepare NAME, one NAME    XA_PREPARE, in one phase poll a
+ * new batch cut                 the position so far becomes what a new session starts from
  */
 #include "rows.h"
 
@@ -89,9 +86,10 @@ static int give_mariadb(struct maker *mk, const char *arg)
     assert_true(n >= 4 && server == 9);
     put_le(&body, number, 8);
     put_le(&body, domain, 4);
-    put_le(&body, flags, 1);
+    put_le(&body, flags & 0xff, 1);
     if (n == 5)
         put_xid(&body, name, 1);
+    put_le(&body, flags >> 8, 1); /* or padding */
     return give(mk, 162, &body);
 }
 
@@ -333,6 +331,14 @@ static const struct row {
 
     {"MariaDB", true, "ma 0-9-5 c; map t; insert t 1,5; commit; ma 1-9-1 29; sql TRUNCATE t",
      "[0-9-5]\nc g.t 1 1,5 last\nend 0-9-5 due\n[1-9-1]\nt g.t 1 last\nend 1-9-1 due\n"},
+    {"an ALTER in two phases", true,
+     "ma 0-9-5 c; map t; insert t 1,5; commit; ma 0-9-6 229; sql ALTER TABLE t RENAME TO x; ma "
+     "0-9-7 429; sql ALTER TABLE t RENAME TO x",
+     "[0-9-5]\nc g.t 1 1,5 last\nend 0-9-5 due\nend 0-9-6\n[0-9-7]\nt g.t 1 last\nend 0-9-7 due\n"},
+    {"an ALTER in two phases that failed", true,
+     "ma 0-9-5 c; map t; insert t 1,5; commit; ma 0-9-6 229; sql ALTER TABLE t RENAME TO x; ma "
+     "0-9-7 829; sql ALTER TABLE t RENAME TO x",
+     "[0-9-5]\nc g.t 1 1,5 last\nend 0-9-5 due\nend 0-9-6\nend 0-9-7\n"},
     {"a number behind is not old", true,
      "ma 0-9-5 c; map t; insert t 1,5; commit; ma 0-9-3 c; map t; insert t 2,5; commit",
      "[0-9-5]\nc g.t 1 1,5 last\nend 0-9-5 due\n[0-9-3]\nc g.t 1 2,5 last\nend 0-9-3 due\n"},
@@ -435,7 +441,7 @@ static const struct times {
     {"MariaDB's has the second", true, "ma 7-9-18446744073709551615 c; map t; insert t 1,5; commit",
      4, 1700000000000000, "7-9-18446744073709551615"},
     {"its statements more", true,
-     "ma 0-9-5 c; map t; insert t 1,5; commit; ma 0-9-6 29; sqlus TRUNCATE t", 154,
+     "ma 0-9-5 c; map t; insert t 1,5; commit; ma 0-9-6 29; sqlus TRUNCATE t", 155,
      1700000000123456, "0-9-6"},
     {"no GTID event", false, "sql BEGIN; map t; insert t 1,5; commit", 4, 1700000000000000,
      "bin.000001:4"},

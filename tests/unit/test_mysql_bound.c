@@ -17,6 +17,7 @@
 static struct mys_key_column number[] = {COLUMN("id", MYS_KEY_NUMBER, "", "")};
 static struct mys_key_column floating[] = {COLUMN("f", MYS_KEY_FLOAT, "", "")};
 static struct mys_key_column index_[] = {COLUMN("e", MYS_KEY_INDEX, "", "")};
+static struct mys_key_column bit[] = {COLUMN("b", MYS_KEY_BIT, "", "")};
 static struct mys_key_column quoted[] = {COLUMN("d", MYS_KEY_QUOTED, "", "")};
 static struct mys_key_column bytes[] = {COLUMN("b", MYS_KEY_BYTES, "", "")};
 static struct mys_key_column text[] = {COLUMN("t", MYS_KEY_TEXT, "latin1", "latin1_german2_ci")};
@@ -37,6 +38,7 @@ static const struct row {
     {"float", KEY(floating), {"-1.5e-7"}, "`f` >= -1.5e-7", "`f` < -1.5e-7"},
     {"a float without exponent", KEY(floating), {"0.1"}, "`f` >= 0.1e0", "`f` < 0.1e0"},
     {"enum", KEY(index_), {"3"}, "`e` + 0 >= 3", "`e` + 0 < 3"},
+    {"bit", KEY(bit), {"3"}, "`b` >= 3", "`b` < 3"},
     {"datetime",
      KEY(quoted),
      {"2024-02-31 00:00:00"},
@@ -202,11 +204,67 @@ static void test_select(void **state)
     cdc_buf_done(&sql);
 }
 
+static const struct whole {
+    const char *name;
+    const struct mys_key *key;
+    const char *text;
+    int64_t whole; /* 0: none */
+} wholes[] = {
+    {"a whole number", KEY(number), "24940", 24940},
+    {"below zero", KEY(number), "-7", -7},
+    {"the largest", KEY(number), "9223372036854775807", INT64_MAX},
+    {"above it", KEY(number), "9223372036854775808", 0},
+    {"a decimal", KEY(number), "12.50", 0},
+    {"a minus inside", KEY(number), "1-2", 0},
+    {"an enum's", KEY(index_), "3", 0},
+    {"a date", KEY(quoted), "2024", 0},
+};
+
+static void test_whole(void **state)
+{
+    const struct whole *row = *state;
+    struct cdc_buf bound = CDC_BUF(4096);
+    int64_t whole = 0;
+    put_one(row->key, row->text, &bound);
+    assert_int_equal(mys_bound_whole(row->key, cdc_buf_slice(&bound), &whole), row->whole != 0);
+    assert_int_equal(whole, row->whole);
+    assert_false(mys_bound_whole(KEY(three), cdc_buf_slice(&bound), &whole));
+    assert_false(mys_bound_whole(row->key, (struct cdc_slice){.p = NULL}, &whole));
+    cdc_buf_done(&bound);
+}
+
+#define COLUMNS "CREATE TABLE `t` (\n  `id` int NOT NULL AUTO_INCREMENT,\n  PRIMARY KEY (`id`)"
+
+static const struct made {
+    const char *name, *text, *plain;
+} mades[] = {
+    {"a counter", COLUMNS "\n) ENGINE=InnoDB AUTO_INCREMENT=42 DEFAULT CHARSET=latin1",
+     COLUMNS "\n) ENGINE=InnoDB DEFAULT CHARSET=latin1"},
+    {"at the end", COLUMNS "\n) ENGINE=InnoDB AUTO_INCREMENT=42", COLUMNS "\n) ENGINE=InnoDB"},
+    {"no counter", COLUMNS "\n) ENGINE=InnoDB", COLUMNS "\n) ENGINE=InnoDB"},
+    {"words like it in a column",
+     "CREATE TABLE `t` (\n  `id` int COMMENT ' AUTO_INCREMENT=7'\n) ENGINE=InnoDB",
+     "CREATE TABLE `t` (\n  `id` int COMMENT ' AUTO_INCREMENT=7'\n) ENGINE=InnoDB"},
+    {"no table", "", ""},
+};
+
+static void test_made(void **state)
+{
+    const struct made *row = *state;
+    char *made = strdup(row->text);
+    mys_table_text_plain(made);
+    assert_string_equal(made, row->plain);
+    free(made);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[CM_COUNT(rows) + CM_COUNT(damaged) + 3];
+    struct CMUnitTest
+        tests[CM_COUNT(rows) + CM_COUNT(damaged) + CM_COUNT(wholes) + CM_COUNT(mades) + 3];
     struct CMUnitTest *to = CM_ROWS(tests, test_bound, rows);
     to = CM_ROWS(to, test_damaged, damaged);
+    to = CM_ROWS(to, test_whole, wholes);
+    to = CM_ROWS(to, test_made, mades);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_other_keys);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_range);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_select);

@@ -3,7 +3,14 @@
  * position counts after a failover or with GTIDs turned on or off. What it asks of a server is in
  * tests/integration/mysql_faults and mysql_failover.
  */
-#define mys_resume t_resume
+#define mys_resume   t_resume
+#define mys_executed fake_executed
+#define mys_owned    fake_owned
+#define mys_query    fake_query
+
+#include <mariadb/mysql.h>
+MYSQL_ROW fake_row(MYSQL_RES *res);
+#define mysql_fetch_row fake_row
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,12 +133,77 @@ static void test_origin(void **state)
     cdc_map_done(&map);
 }
 
+/* What the server has executed, works on, and has deleted; against what we have. */
+static const struct sets {
+    const char *name, *executed, *owned, *purged, *have, *refused;
+    bool other;
+} sets_rows[] = {
+    {"all is executed", A ":1-9", "", "", A ":1-9", NULL, false},
+    {"the last one is on its way", A ":1-8", A ":9", "", A ":1-9", NULL, false},
+    {"the same at another server", A ":1-8", A ":9", "", A ":1-9",
+     "has GTIDs that the server has not executed", true},
+    {"one is missing", A ":1-8", A ":10", "", A ":1-9",
+     "has GTIDs that the server has not executed", false},
+    {"deleted", A ":1-20", "", A ":1-10", A ":1-9", "has deleted log", false},
+};
+static const struct sets *asked;
+
+static int give(const char *text, struct mys_gtids *ret)
+{
+    return mys_gtids_parse(false, cdc_slice_str(text), ret, NULL);
+}
+
+int fake_executed(MYSQL *conn, const struct mys_facts *facts, struct mys_gtids *ret,
+                  struct cdc_error *err)
+{
+    (void)conn, (void)facts, (void)err;
+    return give(asked->executed, ret);
+}
+
+int fake_owned(MYSQL *conn, struct mys_gtids *ret, struct cdc_error *err)
+{
+    (void)conn, (void)err;
+    return give(asked->owned, ret);
+}
+
+/* Is it a replica? No. */
+int fake_query(MYSQL *conn, const char *sql, MYSQL_RES **ret, struct cdc_error *err)
+{
+    (void)conn, (void)ret;
+    return strstr(sql, "gtid_purged") ? CDC_OK : cdc_fail(err, CDC_RETRY, "mysql", "none");
+}
+
+MYSQL_ROW fake_row(MYSQL_RES *res)
+{
+    static char *row[6];
+    (void)res;
+    row[0] = (char *)(uintptr_t)asked->purged;
+    return row;
+}
+
+static void test_sets(void **state)
+{
+    struct mys_source src = {.facts.gtids = true};
+    struct cdc_error err = {.where = ""};
+    asked = *state;
+    assert_int_equal(give(asked->have, &src.head.gtids), CDC_OK);
+    int rc = check_sets(&src, !asked->other, &err);
+    assert_int_equal(rc, asked->refused ? CDC_FAIL : CDC_OK);
+    if (asked->refused) {
+        assert_int_equal(err.action, CDC_OPERATOR);
+        assert_non_null(strstr(err.message, asked->refused));
+    }
+    mys_pos_done(&src.head);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[CM_COUNT(names_rows) + CM_COUNT(steps) + CM_COUNT(origins)],
+    struct CMUnitTest
+        tests[CM_COUNT(names_rows) + CM_COUNT(steps) + CM_COUNT(origins) + CM_COUNT(sets_rows)],
         *to = tests;
     to = CM_ROWS(to, test_names, names_rows);
     to = CM_ROWS(to, test_step, steps);
-    CM_ROWS(to, test_origin, origins);
+    to = CM_ROWS(to, test_origin, origins);
+    CM_ROWS(to, test_sets, sets_rows);
     return cmocka_run_group_tests_name("mysql: resume", tests, NULL, NULL);
 }

@@ -138,12 +138,16 @@ static const struct row {
     const char *name, *file, *xid;
     bool by_gtid, one_phase;
     const char *expect;
+    bool far; /* above 4 GiB */
 } rows[] = {
-    {"by file, MySQL", "transactions.mysql.bin", "gb", false, false, "c g.t 1 3,xa last\n"},
-    {"by file, MariaDB", "transactions.mariadb.bin", "gb", false, false, "c g.t 1 3,xa last\n"},
-    {"by GTID, MySQL", "transactions.mysql.bin", "gb", true, false, "c g.t 1 3,xa last\n"},
-    {"by GTID, MariaDB", "transactions.mariadb.bin", "gb", true, false, "c g.t 1 3,xa last\n"},
-    {"in one phase", "transactions.mysql.bin", "one", false, true, "c g.t 1 4,xa last\n"},
+    {"by file, MySQL", "transactions.mysql.bin", "gb", false, false, "c g.t 1 3,xa last\n", false},
+    {"by file, MariaDB", "transactions.mariadb.bin", "gb", false, false, "c g.t 1 3,xa last\n",
+     false},
+    {"by GTID, MySQL", "transactions.mysql.bin", "gb", true, false, "c g.t 1 3,xa last\n", false},
+    {"by GTID, MariaDB", "transactions.mariadb.bin", "gb", true, false, "c g.t 1 3,xa last\n",
+     false},
+    {"in one phase", "transactions.mysql.bin", "one", false, true, "c g.t 1 4,xa last\n", false},
+    {"far into a file", "transactions.mysql.bin", "gb", true, false, "c g.t 1 3,xa last\n", true},
 };
 
 /* Everything up to where that xid is prepared. Returns whether it is there. */
@@ -208,18 +212,20 @@ static int begin_commit(struct rig *rig, const struct row *row)
     struct mys_source *src = &rig->src;
     struct mys_xid xid = xid_of(row->xid);
     if (row->one_phase) {
-        static uint8_t big[MYS_HEADER + KEEP_ONE];
-        struct mys_event ev = {.body = cdc_slice_of(big + MYS_HEADER, KEEP_ONE)};
+        static uint8_t big[MYS_HEADER + MYS_KEEP_ONE];
+        struct mys_event ev = {.body = cdc_slice_of(big + MYS_HEADER, MYS_KEEP_ONE)};
         assert_true(src->tx.prepares);
         mys_xa_done(src);
         assert_int_equal(mys_xa_keep(src, &ev, &rig->err), CDC_OK); /* too large to be kept */
         assert_int_equal(mys_xa_keep(src, &ev, &rig->err), CDC_OK);
-        assert_int_equal(src->xa->bytes, 0);
+        assert_int_equal(src->xa->keep.bytes, 0);
         return mys_xa_one_phase(src, &rig->err);
     }
     mys_xa_done(src);
     assert_non_null(src->head.prepared);
-    if (row->by_gtid)
+    if (row->far)
+        src->head.prepared->at.pos += UINT32_MAX;
+    else if (row->by_gtid)
         src->head.prepared->at.file[0] = 0;
     src->tx = (struct mys_tx){.open = true, .stands_alone = true};
     strcpy(src->tx.at.file, "bin.000009");
@@ -257,7 +263,7 @@ static void test_read(void **state)
     assert_in_range(waits, 2, 1000);
     assert_false(mys_xa_reading(&rig.src) || rig.src.tx.open);
     assert_null(rig.src.head.prepared);
-    assert_null(rig.src.xa->kept);
+    assert_null(rig.src.xa->keep.first);
     close_rig(&rig);
 }
 

@@ -28,7 +28,7 @@ from sidestream_test import copy_judge  # noqa: E402
 from sidestream_test.sidecar import BINARY  # noqa: E402
 from throughput import warm  # noqa: E402
 
-CONF = ["max_wal_size = 32GB", "shared_buffers = 512MB", "checkpoint_timeout = 1h", "autovacuum = off"]
+CONF = ["max_wal_size = 32GB", "max_locks_per_transaction = 256", "shared_buffers = 512MB", "checkpoint_timeout = 1h", "autovacuum = off"]
 BROKER = ["log.retention.check.interval.ms=5000"]
 BROKER_ENV = {"KAFKA_HEAP": "1g", "KAFKA_TIER": "4"}
 NATIVE = "COPY ... TO STDOUT (FORMAT binary)"
@@ -38,6 +38,7 @@ PARTITIONS = 6
 SHARE = 0.85  # of the native COPY, by one connection
 AGAIN = 0.05  # of the table may be read twice
 MEMORY = 96
+EACH = 5  # milliseconds a small table may take
 names = (f"copy{n}" for n in itertools.count(1))
 
 
@@ -48,11 +49,12 @@ def arguments():
     parser.add_argument("--sinks", nargs="+", choices=SINKS, default=SINKS)
     parser.add_argument("--rows", type=int, default=2_000_000, help="of the table of the throughput")
     parser.add_argument("--narrow", type=int, default=10_000_000, help="of the table of the resumption")
+    parser.add_argument("--tables", type=int, default=1000, help="small ones")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--write", type=pathlib.Path, help="where to (default docs/benchmarks-snapshot.md; quick: nowhere)")
     options = parser.parse_args()
     if options.quick:
-        options.rows, options.narrow, options.runs = 200_000, 400_000, 1
+        options.rows, options.narrow, options.tables, options.runs = 200_000, 400_000, 100, 1
     elif options.write is None and not options.only:
         options.write = ROOT / "docs/benchmarks-snapshot.md"
     return options
@@ -207,7 +209,27 @@ def resume(l, pg, broker, options, bars):
             "ACCESS SHARE but ALTER PUBLICATION's.\n", *lines, ""]
 
 
-SECTIONS = {"throughput": throughput, "resume": resume}
+# ---- many small tables ----
+
+def many(l, pg, broker, options, bars):
+    pg.sql("create schema many")
+    for first in range(1, options.tables + 1, 250):
+        pg.sql("".join(f"create table many.t{n} (id bigint primary key, name text, at timestamptz); insert into many.t{n} select g, 'name ' || g, now() "
+                       "from generate_series(1, 10) g;" for n in range(first, min(options.tables, first + 249) + 1)))
+    lines = ["| | ms a table | CPU-ms a table | peak resident |", "|---|---:|---:|---:|"]
+    for how in ({}, {"mode": "ranged"}):
+        car = pipeline(l, pg, None, "null", "many.*", {"threads": 1, **how})
+        got = measured([BINARY, "run", car.config, "--until-caught-up"])
+        name = "`mode: ranged`" if how else "by default"
+        lines.append(f"| {name} | {got.seconds * 1e3 / options.tables:.1f} | {got.cpu * 1e3 / options.tables:.1f} | {got.memory / 2**20:.0f} MiB |")
+        bars.at_most(f"small tables, {name}", got.seconds * 1e3 / options.tables, EACH, lambda x: f"{x:.1f} ms each")
+        forget(pg, None, car)
+    pg.sql("drop schema many cascade")
+    return ["## Many small tables\n", f"{options.tables:,} tables of 10 rows that were never analyzed, into the null sink, by one connection; from the start of the process to its end.\n",
+            *lines, ""]
+
+
+SECTIONS = {"throughput": throughput, "resume": resume, "many": many}
 
 
 def bench(l, options):

@@ -360,11 +360,14 @@ int pgs_sql(struct pgs_server *srv, struct cdc_error *err)
     pgs_sql_close(srv);
     if (pgs_connect(srv, false, &srv->sql, err) < 0)
         return CDC_FAIL;
-    /* Some questions wait behind the application's DDL: not longer than the walsender can be alone.
+    /*
+     * Some questions wait behind the application's DDL: not longer than the walsender can be alone.
+     * Those of a copy are about one table each, by its name or oid, and planned once.
      */
-    PGS_CLEAR PGresult *res =
-        PQexec(srv->sql, srv->hasty ? "SET statement_timeout = '10s'; SET lock_timeout = '500ms'"
-                                    : "SET statement_timeout = '10s'");
+    PGS_CLEAR PGresult *res = PQexec(
+        srv->sql, srv->hasty ? "SET statement_timeout = '10s'; SET lock_timeout = '500ms'; SET "
+                               "plan_cache_mode = force_generic_plan"
+                             : "SET statement_timeout = '10s'");
     return PQresultStatus(res) == PGRES_COMMAND_OK ? CDC_OK : pgs_fail(srv->sql, res, NULL, err);
 }
 
@@ -372,7 +375,7 @@ void pgs_sql_close(struct pgs_server *srv)
 {
     PQfinish(srv->sql);
     srv->sql = NULL;
-    srv->sql_knows_shape = false;
+    srv->sql_knows = 0;
 }
 
 int pgs_query(struct pgs_server *srv, const char *sql, const char *const *args, PGresult **ret,

@@ -55,7 +55,7 @@ struct pgs_server {
     PQconninfoOption *url; /* owned */
     PGconn *sql;           /* owned; NULL while closed */
     int64_t sql_used_us;
-    bool sql_knows_shape; /* it has the question for a shape prepared (snap_table.c) */
+    unsigned sql_knows; /* the questions that it has prepared: bits by enum pgs_question (snap.h) */
     int64_t connect_us; /* how long a connection may take; 0: 10 s */
     bool hasty;         /* sql waits for no lock: a session of ours may be what keeps it */
     int version;        /* of the server, once connected: 150020 */

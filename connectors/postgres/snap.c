@@ -228,7 +228,7 @@ static void item_clear(struct pgs_snap_table *item)
     item->tab = NULL;
     item->then = NULL;
     item->key = (struct pgs_key){.n = 0};
-    item->sized = false;
+    item->keyed = item->sized = false;
 }
 
 static struct pgs_snap_table *item_of(struct pgs_snap *snap, const char *schema, const char *name)
@@ -263,17 +263,23 @@ int pgs_snap_table(struct pgs_snap *snap, const char *schema, const char *name,
                    struct pgs_snap_table **ret, struct cdc_error *err)
 {
     const struct cdc_rule *rule = cdc_capture_match(snap->src.srv.cfg->capture, schema, name);
-    struct pgs_snap_table *item = rule ? item_of(snap, schema, name) : NULL;
     if (!rule)
         return CDC_END;
-    if (!item || learn(snap, schema, name) < 0)
-        return cdc_fail_oom(err);
     struct pgs_which which = {
         .schema = schema,
         .name = name,
         .pub = snap->src.srv.pubs[rule->insert_only ? PGS_PUB_INSERTS : PGS_PUB_ALL]};
+    return pgs_snap_describe(snap, &which, ret, err);
+}
+
+int pgs_snap_describe(struct pgs_snap *snap, const struct pgs_which *which,
+                      struct pgs_snap_table **ret, struct cdc_error *err)
+{
+    struct pgs_snap_table *item = item_of(snap, which->schema, which->name);
+    if (!item || learn(snap, which->schema, which->name) < 0)
+        return cdc_fail_oom(err);
     item_clear(item);
-    int rc = pgs_see(&snap->src, &which, &item->seen, err);
+    int rc = pgs_see(&snap->src, which, &item->seen, err);
     if (rc == CDC_OK && !pgs_shape_published(item->seen.shape))
         rc = CDC_END;
     if (rc != CDC_OK)
@@ -384,6 +390,7 @@ static int snap_open(struct cdc_source *root, struct cdc_snap **ret, struct cdc_
     snap->src.wake_fd = -1;
     snap->src.ident = snap->root->ident;
     snap->ses.src = &snap->src;
+    snap->ses.knows = &snap->knows;
     snap->tx_id = CDC_BUF(4096);
     cdc_map_init(&snap->src.known);
     pthread_mutex_init(&snap->src.known_lock, NULL);

@@ -26,16 +26,21 @@
 
 /* ---- snap_session.c ---- */
 
+/* What is asked again and again: planning it takes longer than answering. */
+enum pgs_question { PGS_ASK_SHAPE, PGS_ASK_TABLE, PGS_ASK_KEY, PGS_ASK_SIZE };
+
 /* An ordinary session that reads, and what ends its waits early. */
 struct pgs_session {
     struct pgs_source *src; /* whose wake_fd ends a wait, if it has one; not the one that streams */
     PGconn *conn;           /* owned by whoever opened it */
-    bool knows_shape;       /* conn has the question for a shape prepared */
+    unsigned *knows;        /* what conn has prepared, bits; NULL: it is asked no such question */
     char state[6];          /* SQLSTATE of the last failure, or "" */
     const volatile sig_atomic_t *signalled; /* either may be NULL */
     const atomic_bool *stop;
 };
 
+/* The ordinary connection of src, which is there (pgs_sql), as a session that hears no stop. */
+struct pgs_session pgs_session_of(struct pgs_source *src);
 bool pgs_session_stopped(const struct pgs_session *ses);
 int pgs_session_stop_fail(struct cdc_error *err);
 /* The next result of conn; NULL with CDC_OK: no more. Waits, and hears a stop. */
@@ -47,11 +52,9 @@ CDC_CHECK int pgs_session_result(struct pgs_session *ses, PGconn *conn, PGresult
  */
 CDC_CHECK int pgs_session_run(struct pgs_session *ses, const char *sql, const char *const *args,
                               PGresult **ret, struct cdc_error *err);
-/* As pgs_session_run: makes a prepared statement of this name, and runs it. */
-CDC_CHECK int pgs_session_prepare(struct pgs_session *ses, const char *name, const char *sql,
-                                  struct cdc_error *err);
-CDC_CHECK int pgs_session_execute(struct pgs_session *ses, const char *name,
-                                  const char *const *args, PGresult **ret, struct cdc_error *err);
+/* As pgs_session_run, prepared. sql is the same each time, on one connection. */
+CDC_CHECK int pgs_session_ask(struct pgs_session *ses, enum pgs_question question, const char *sql,
+                              const char *const *args, PGresult **ret, struct cdc_error *err);
 /* Asks the server to end the statement that runs. */
 void pgs_session_cancel(PGconn *conn);
 /* A name that may stand in SET TRANSACTION SNAPSHOT? */
@@ -72,6 +75,7 @@ CDC_CHECK int pgs_slot_export(struct pgs_session *ses, int64_t deadline_us,
 
 struct pgs_which {
     const char *schema, *name, *pub; /* pub: the publication it belongs to */
+    const char *shape;               /* as it is now, if that was asked for just now; or NULL */
 };
 
 struct pgs_seen {
@@ -171,9 +175,9 @@ struct pgs_snap_table {
     char *schema, *name;
     struct pgs_seen seen;
     struct cdc_table *tab; /* seen.rel's, referenced */
-    char *then;            /* owned; its shape under START, that stays; NULL: not asked for yet */
+    char *then;            /* owned; its shape under the look; NULL: not asked for yet */
     struct pgs_key key;
-    bool sized;
+    bool keyed, sized;    /* key is known; what follows is known */
     uint64_t rows, bytes; /* estimates; bytes with toast */
     uint64_t wanted;      /* of the rows, those that are to be copied; an estimate */
     bool walkable;        /* an index alone tells which, in the order of the key */
@@ -191,6 +195,7 @@ struct pgs_snap {
     struct pgs_source *root; /* that streams */
     struct pgs_source src;   /* the server again, with connections of our own; it never streams */
     struct pgs_session ses;
+    unsigned knows; /* ses */
     enum pgs_look look;
     struct pgs_xids xids; /* of NOW */
     struct pgs_snap_table *tables;
@@ -215,11 +220,15 @@ bool pgs_copy_wanted(const struct cdc_config *cfg);
 /* The table, described if need be. CDC_END: none, or not captured. */
 CDC_CHECK int pgs_snap_table(struct pgs_snap *snap, const char *schema, const char *name,
                              struct pgs_snap_table **ret, struct cdc_error *err);
+CDC_CHECK int pgs_snap_describe(struct pgs_snap *snap, const struct pgs_which *which,
+                                struct pgs_snap_table **ret, struct cdc_error *err);
 /* Into a transaction under the look, and back to where no table is locked. As pgs_session_run. */
 CDC_CHECK int pgs_snap_enter(struct pgs_snap *snap, struct cdc_error *err);
 CDC_CHECK int pgs_snap_leave(struct pgs_snap *snap, struct cdc_error *err);
 
-/* snap_plan.c */
+/* snap_plan.c. The key alone, or with it how large the table is; asked for once. */
+CDC_CHECK int pgs_snap_key(struct pgs_snap *snap, struct pgs_snap_table *item,
+                           struct cdc_error *err);
 CDC_CHECK int pgs_snap_size(struct pgs_snap *snap, struct pgs_snap_table *item,
                             struct cdc_error *err);
 enum pgs_split { PGS_SPLIT_WHOLE, PGS_SPLIT_KEY, PGS_SPLIT_BLOCK };

@@ -32,42 +32,12 @@
 #define FOLLOWS     0.5
 #define ROWS_LEAST  1000
 #define WIDTH_LEAST 32
-#define LEAVES_MOST 64 /* in one range */
-#define STRETCH     8  /* a range of few wanted rows is so much larger at most */
+#define WIDTH_GUESS 100                  /* of a table that is small and was never analyzed */
+#define SMALL       ((uint64_t)64 << 10) /* it is not worth a look at its rows */
+#define LEAVES_MOST 64                   /* in one range */
+#define STRETCH     8                    /* a range of few wanted rows is so much larger at most */
 
-/* What a question fails with when the table was altered, locked or dropped since it was described:
- * no such table, column, type, operator; a bound that is no value of the key's type any more. */
-static bool altered(const char *state)
-{
-    static const char *const states[] = {"42P01", "42703", "42704", "42883", "42804",
-                                         "55P03", "22P02", "22003", "22007", "22008"};
-    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
-        if (strcmp(state, states[i]) == 0)
-            return true;
-    return false;
-}
-
-/* A question outside of the look; a stop ends it. CDC_AGAIN: the table is not what it was. */
-static int ask(struct pgs_snap *snap, const char *sql, const char *const *args, PGresult **ret,
-               struct cdc_error *err)
-{
-    if (pgs_sql(&snap->src.srv, err) < 0)
-        return CDC_FAIL;
-    struct pgs_session ses = {
-        .src = &snap->src, .conn = snap->src.srv.sql, .stop = snap->base.stop};
-    int rc = pgs_session_run(&ses, sql, args, ret, err);
-    if (rc != CDC_OK) /* stopped: else a ROLLBACK would wait for the answer */
-        pgs_session_cancel(ses.conn);
-    if (rc == CDC_OK || !altered(ses.state))
-        return rc == CDC_OK ? CDC_OK : CDC_FAIL;
-    (void)cdc_fail(err, CDC_RETRY, "postgres",
-                   "a table was altered, locked or dropped while it was looked at (SQLSTATE %s); "
-                   "it is looked at again",
-                   ses.state);
-    return CDC_AGAIN;
-}
-
-/* ---- the key ---- */
+/* ---- questions ---- */
 
 enum key_col { K_EXPR, K_TYPE, K_ASCENDING, K_LT, K_EQ, K_GE, K_GT };
 
@@ -83,8 +53,9 @@ static const char key_sql[] =
     "  i.indclass[g.n] AS class, i.indcollation[g.n] AS coll, i.indoption[g.n] AS option"
     "  FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.indisvalid AND CASE"
     "   c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END"
-    "  CROSS JOIN LATERAL generate_series(0, i.indnkeyatts - 1) g(n)"
-    "  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[g.n]"
+    "  CROSS JOIN LATERAL (SELECT u.key, u.n::int - 1 AS n FROM unnest(i.indkey::int2[]) WITH"
+    "   ORDINALITY u(key, n) WHERE u.n <= i.indnkeyatts) g"
+    "  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = g.key"
     "  WHERE c.oid = $1::oid),"
     " b AS (SELECT k.n, t.oid, t.typtype, t.typbasetype FROM k JOIN pg_type t ON t.oid = k.atttypid"
     "  UNION ALL SELECT b.n, t.oid, t.typtype, t.typbasetype FROM b JOIN pg_type t"
@@ -95,6 +66,80 @@ static const char key_sql[] =
     " format_type(b.oid, -1), k.option & 1 = 0," OPERATOR_OF("1") "," OPERATOR_OF(
         "3") "," OPERATOR_OF("4") "," OPERATOR_OF("5") " FROM k JOIN b ON b.n = k.n AND b.typtype "
                                                        "<> 'd' ORDER BY k.n";
+
+/* By an array, so that the planner goes by the index and does not read all of pg_class. */
+#define LEAVES                                                                                     \
+    "(SELECT c.* FROM pg_class c WHERE c.relkind = 'r' AND c.oid = ANY (ARRAY(SELECT $1::oid"      \
+    " UNION SELECT relid::oid FROM pg_partition_tree($1::oid))))"
+#define BLOCKS "pg_relation_size(l.oid) / current_setting('block_size')::int"
+
+enum size_col { S_ROWS, S_BYTES, S_BLOCKS, S_READABLE };
+
+static const char size_sql[] =
+    "SELECT coalesce(CASE WHEN bool_and(l.reltuples >= 0 AND (l.relpages > 0 OR " BLOCKS " = 0))"
+    "  THEN sum(CASE WHEN l.relpages > 0 THEN l.reltuples / l.relpages * (" BLOCKS ") ELSE 0 END)"
+    "  END, -1)::bigint, coalesce(sum(pg_table_size(l.oid)), 0)::bigint,"
+    " coalesce(sum(" BLOCKS "), 0)::bigint,"
+    " coalesce(bool_and(has_table_privilege(l.oid, 'SELECT') AND NOT l.relrowsecurity), false) "
+    "FROM " LEAVES " l";
+
+/* What a question fails with when the table was altered, locked or dropped since it was described:
+ * no such table, column, type, operator; a bound that is no value of the key's type any more. */
+static bool altered(const char *state)
+{
+    static const char *const states[] = {"42P01", "42703", "42704", "42883", "42804",
+                                         "55P03", "22P02", "22003", "22007", "22008"};
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        if (strcmp(state, states[i]) == 0)
+            return true;
+    return false;
+}
+
+static struct pgs_session sql_session(struct pgs_snap *snap)
+{
+    struct pgs_session ses = pgs_session_of(&snap->src);
+    ses.stop = snap->base.stop;
+    return ses;
+}
+
+static int answered(const struct pgs_session *ses, int rc, struct cdc_error *err)
+{
+    if (rc != CDC_OK) /* stopped: else a ROLLBACK would wait for the answer */
+        pgs_session_cancel(ses->conn);
+    if (rc == CDC_OK || !altered(ses->state))
+        return rc == CDC_OK ? CDC_OK : CDC_FAIL;
+    (void)cdc_fail(err, CDC_RETRY, "postgres",
+                   "a table was altered, locked or dropped while it was looked at (SQLSTATE %s); "
+                   "it is looked at again",
+                   ses->state);
+    return CDC_AGAIN;
+}
+
+/* A question outside of the look; a stop ends it. CDC_AGAIN: the table is not what it was. */
+static int ask(struct pgs_snap *snap, const char *sql, const char *const *args, PGresult **ret,
+               struct cdc_error *err)
+{
+    if (pgs_sql(&snap->src.srv, err) < 0)
+        return CDC_FAIL;
+    struct pgs_session ses = sql_session(snap);
+    return answered(&ses, pgs_session_run(&ses, sql, args, ret, err), err);
+}
+
+/* The same, about a table by its oid, for one of those that are prepared. */
+static int ask_of(struct pgs_snap *snap, const struct pgs_snap_table *item,
+                  enum pgs_question question, PGresult **ret, struct cdc_error *err)
+{
+    char oid[16];
+    const char *args[] = {oid, NULL};
+    snprintf(oid, sizeof oid, "%u", item->seen.rel->oid);
+    if (pgs_sql(&snap->src.srv, err) < 0)
+        return CDC_FAIL;
+    struct pgs_session ses = sql_session(snap);
+    const char *sql = question == PGS_ASK_KEY ? key_sql : size_sql;
+    return answered(&ses, pgs_session_ask(&ses, question, sql, args, ret, err), err);
+}
+
+/* ---- the key ---- */
 
 static bool usable(const PGresult *res)
 {
@@ -118,19 +163,19 @@ static bool plain(const PGresult *res)
     return true;
 }
 
-static int look_key(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc_error *err)
+int pgs_snap_key(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc_error *err)
 {
-    char oid[16];
-    const char *args[] = {oid, NULL};
     struct pgs_key *key = &item->key;
-    snprintf(oid, sizeof oid, "%u", item->seen.rel->oid);
+    if (item->keyed)
+        return CDC_OK;
     PQclear(key->res);
     free(key->cols);
     *key = (struct pgs_key){.n = 0};
-    int rc = ask(snap, key_sql, args, &key->res, err);
+    int rc = ask_of(snap, item, PGS_ASK_KEY, &key->res, err);
     if (rc != CDC_OK)
         return rc;
-    if (!usable(key->res))
+    item->keyed = !usable(key->res);
+    if (item->keyed)
         return CDC_OK;
     uint16_t n = (uint16_t)PQntuples(key->res);
     key->cols = calloc(n, sizeof *key->cols);
@@ -145,6 +190,7 @@ static int look_key(struct pgs_snap *snap, struct pgs_snap_table *item, struct c
                                                .gt = PQgetvalue(key->res, i, K_GT)};
     key->plain = plain(key->res);
     key->n = n;
+    item->keyed = true;
     return CDC_OK;
 }
 
@@ -212,26 +258,13 @@ static int estimate(struct pgs_snap *snap, struct pgs_snap_table *item, struct c
 
 /* ---- sizes ---- */
 
-#define LEAVES                                                                                     \
-    "(SELECT c.* FROM pg_class c WHERE c.relkind = 'r' AND (c.oid = $1::oid OR c.oid IN (SELECT"   \
-    " relid FROM pg_partition_tree($1::oid))))"
-#define BLOCKS "pg_relation_size(l.oid) / current_setting('block_size')::int"
-
-enum size_col { S_ROWS, S_BYTES, S_BLOCKS, S_READABLE, S_CORRELATION };
-
-static const char size_sql[] =
-    "SELECT coalesce(CASE WHEN bool_and(l.reltuples >= 0 AND (l.relpages > 0 OR " BLOCKS " = 0))"
-    "  THEN sum(CASE WHEN l.relpages > 0 THEN l.reltuples / l.relpages * (" BLOCKS ") ELSE 0 END)"
-    "  END, -1)::bigint, coalesce(sum(pg_table_size(l.oid)), 0)::bigint,"
-    " coalesce(sum(" BLOCKS "), 0)::bigint,"
-    " coalesce(bool_and(has_table_privilege(l.oid, 'SELECT') AND NOT l.relrowsecurity), false),"
-    " (SELECT abs(s.correlation) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-    "  JOIN pg_index i ON i.indrelid = c.oid AND CASE c.relreplident WHEN 'i' THEN"
-    "   i.indisreplident ELSE i.indisprimary END"
-    "  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
-    "  JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname"
-    "   AND s.attname = a.attname AND NOT s.inherited WHERE c.oid = $1::oid) "
-    "FROM " LEAVES " l";
+/* How the key's first column follows the heap. */
+static const char follows_sql[] =
+    "SELECT abs(s.correlation) FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND CASE"
+    "  c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END"
+    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
+    " JOIN pg_stats s ON s.schemaname = $2 AND s.tablename = $3 AND s.attname = a.attname AND NOT"
+    "  s.inherited WHERE c.oid = $1::oid";
 
 /* Never analyzed: a look at the first rows. */
 static int sample_width(struct pgs_snap *snap, const struct pgs_snap_table *item, uint64_t *ret,
@@ -326,32 +359,59 @@ static uint64_t stretched(const struct pgs_snap_table *item, uint64_t n)
     return n * (times < STRETCH ? times : STRETCH);
 }
 
-int pgs_snap_size(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc_error *err)
+static bool is_large(const struct pgs_snap_table *item)
+{
+    return item->bytes >= LARGE || item->rows >= MANY;
+}
+
+/* Only of a table where it matters: pg_stats is slow where there are many tables. */
+static int look_correlation(struct pgs_snap *snap, struct pgs_snap_table *item,
+                            struct cdc_error *err)
 {
     char oid[16];
+    const char *args[] = {oid, item->schema, item->name, NULL};
     PGS_CLEAR PGresult *res = NULL;
-    if (item->sized)
+    item->correlation = 0;
+    if (!is_large(item) || item->key.n == 0 || item->seen.partitioned)
         return CDC_OK;
-    const char *args[] = {oid, NULL};
     snprintf(oid, sizeof oid, "%u", item->seen.rel->oid);
-    int rc = look_key(snap, item, err);
-    if (rc == CDC_OK)
-        rc = ask(snap, size_sql, args, &res, err);
+    int rc = ask(snap, follows_sql, args, &res, err);
+    if (rc == CDC_OK && PQntuples(res) > 0)
+        item->correlation = strtod(PQgetvalue(res, 0, 0), NULL);
+    return rc;
+}
+
+/* As the server has counted, or guesses. */
+static int look_rows(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc_error *err)
+{
+    PGS_CLEAR PGresult *res = NULL;
+    int rc = ask_of(snap, item, PGS_ASK_SIZE, &res, err);
     if (rc != CDC_OK)
         return rc;
     int64_t rows = strtoll(PQgetvalue(res, 0, S_ROWS), NULL, 10);
     item->bytes = strtoull(PQgetvalue(res, 0, S_BYTES), NULL, 10);
     item->blocks = (uint32_t)strtoul(PQgetvalue(res, 0, S_BLOCKS), NULL, 10);
     item->leaves_readable = PQgetvalue(res, 0, S_READABLE)[0] == 't';
-    item->correlation = strtod(PQgetvalue(res, 0, S_CORRELATION), NULL);
-    item->width = rows > 0 ? item->bytes / (uint64_t)rows : 0;
-    if (rows <= 0 && item->blocks > 0)
+    item->width = rows > 0 ? item->bytes / (uint64_t)rows : WIDTH_GUESS;
+    if (rows <= 0 && item->bytes > SMALL && item->blocks > 0)
         rc = sample_width(snap, item, &item->width, err);
-    if (rc != CDC_OK)
-        return rc;
     if (item->width < WIDTH_LEAST)
         item->width = WIDTH_LEAST;
     item->rows = rows > 0 ? (uint64_t)rows : item->blocks > 0 ? item->bytes / item->width : 0;
+    return rc;
+}
+
+int pgs_snap_size(struct pgs_snap *snap, struct pgs_snap_table *item, struct cdc_error *err)
+{
+    if (item->sized)
+        return CDC_OK;
+    int rc = pgs_snap_key(snap, item, err);
+    if (rc == CDC_OK)
+        rc = look_rows(snap, item, err);
+    if (rc == CDC_OK)
+        rc = look_correlation(snap, item, err);
+    if (rc != CDC_OK)
+        return rc;
     item->wanted = item->rows;
     item->walkable = false;
     if (is_partial(item) && item->rows > 0)
@@ -370,8 +430,7 @@ enum pgs_split pgs_snap_split(const struct pgs_snap *snap, const struct pgs_snap
     int wanted = cdc_get_choice(snap->src.srv.cfg->source, "copy_split");
     bool key = item->key.n > 0;
     bool block = snap->look == PGS_LOOK_START && (!item->seen.partitioned || item->leaves_readable);
-    bool large = item->bytes >= LARGE || item->rows >= MANY;
-    bool good = large && (item->seen.partitioned || item->correlation >= FOLLOWS);
+    bool good = is_large(item) && (item->seen.partitioned || item->correlation >= FOLLOWS);
     if (key && (wanted == COPY_KEY || !block || (wanted == COPY_AUTO && good)))
         return PGS_SPLIT_KEY;
     return block ? PGS_SPLIT_BLOCK : PGS_SPLIT_WHOLE;
@@ -434,23 +493,47 @@ static uint32_t number_at(const PGresult *res, int row, int col)
     return (uint32_t)strtoul(PQgetvalue(res, row, col), NULL, 10);
 }
 
-/* Where `blocks` blocks behind *at lie. False: there are not so many. */
+/* Where *blocks blocks behind *at lie, in this leaf. False: not in it; so many are to come. */
+static bool walk_leaf(uint32_t leaf, uint32_t size, uint32_t *blocks, struct pgs_block *at)
+{
+    uint32_t from = leaf == at->leaf ? at->block : 0;
+    uint32_t left = size > from && leaf >= at->leaf ? size - from : 0;
+    if (*blocks >= left) {
+        *blocks -= left;
+        return false;
+    }
+    *at = (struct pgs_block){.leaf = leaf, .block = from + *blocks};
+    return true;
+}
+
+/* The same in all leaves, or where too many of them would be in one range. */
 static bool walk(const PGresult *leaves, uint32_t blocks, struct pgs_block *at)
 {
     int n = PQntuples(leaves), seen = 0;
     for (int i = 0; i < n; i++) {
-        uint32_t leaf = number_at(leaves, i, 0), size = number_at(leaves, i, 2);
-        if (leaf < at->leaf)
-            continue;
-        uint32_t from = leaf == at->leaf ? at->block : 0;
-        uint32_t left = size > from ? size - from : 0;
-        if (blocks < left || seen++ == LEAVES_MOST) {
-            *at = (struct pgs_block){.leaf = leaf, .block = blocks < left ? from + blocks : from};
+        uint32_t leaf = number_at(leaves, i, 0);
+        if (walk_leaf(leaf, number_at(leaves, i, 2), &blocks, at))
             return true;
-        }
-        blocks -= left;
+        if (leaf < at->leaf || seen++ < LEAVES_MOST)
+            continue;
+        *at = (struct pgs_block){.leaf = leaf, .block = leaf == at->leaf ? at->block : 0};
+        return true;
     }
     return false;
+}
+
+/* A table that has no partitions is its own and only leaf. CDC_END: there are not so many blocks.
+ */
+static int walk_table(struct pgs_snap *snap, const struct pgs_snap_table *item, uint32_t blocks,
+                      struct pgs_block *at, struct cdc_error *err)
+{
+    PGS_CLEAR PGresult *leaves = NULL;
+    if (!item->seen.partitioned)
+        return walk_leaf(item->seen.rel->oid, item->blocks, &blocks, at) ? CDC_OK : CDC_END;
+    int rc = pgs_snap_leaves(snap, item, &leaves, err);
+    if (rc != CDC_OK)
+        return rc;
+    return walk(leaves, blocks, at) ? CDC_OK : CDC_END;
 }
 
 static int plan_block(struct pgs_snap *snap, const struct pgs_snap_table *item,
@@ -458,19 +541,18 @@ static int plan_block(struct pgs_snap *snap, const struct pgs_snap_table *item,
                       struct cdc_error *err)
 {
     struct pgs_block at = {.leaf = 0}, to = {.leaf = 0};
-    PGS_CLEAR PGresult *leaves = NULL;
     if ((rest->from.p && pgs_bound_block(rest->from, &at) < 0) ||
         (rest->to.p && pgs_bound_block(rest->to, &to) < 0))
         return not_ours(item->tab, err);
-    int rc = pgs_snap_leaves(snap, item, &leaves, err);
-    if (rc != CDC_OK)
-        return rc;
     uint64_t of_block = item->blocks > 0 ? item->bytes / item->blocks : 8192;
     uint64_t least = ROWS_LEAST * item->width;
     uint64_t bytes = stretched(item, max_bytes > least ? max_bytes : least);
     uint64_t blocks = bytes / (of_block ? of_block : 1) + 1;
-    if (!walk(leaves, blocks < UINT32_MAX ? (uint32_t)blocks : UINT32_MAX, &at) ||
-        (rest->to.p && (at.leaf > to.leaf || (at.leaf == to.leaf && at.block >= to.block))))
+    uint32_t most = blocks < UINT32_MAX ? (uint32_t)blocks : UINT32_MAX;
+    int rc = walk_table(snap, item, most, &at, err);
+    if (rc != CDC_OK)
+        return rc;
+    if (rest->to.p && (at.leaf > to.leaf || (at.leaf == to.leaf && at.block >= to.block)))
         return CDC_END;
     pgs_bound_put_block(at, ret);
     return ret->failed ? cdc_fail_oom(err) : CDC_OK;

@@ -91,8 +91,7 @@ static void put_leaf(const struct pgs_snap *snap, const struct pgs_seen *seen, c
                      const struct pgs_block span[3], struct cdc_buf *sql)
 {
     uint32_t leaf = span[2].leaf;
-    if (leaf < span[0].leaf || leaf > span[1].leaf ||
-        (leaf == span[1].leaf && span[1].block == 0))
+    if (leaf < span[0].leaf || leaf > span[1].leaf || (leaf == span[1].leaf && span[1].block == 0))
         return;
     cdc_buf_str(sql, sql->len ? " UNION ALL " : "");
     put_columns(snap, sql);
@@ -144,7 +143,7 @@ static int put_block_range(struct pgs_snap *snap, const struct pgs_snap_table *i
 }
 
 /* CDC_FAIL without an error text: the range is none of this table. CDC_AGAIN: it was altered. */
-static int put_copy(struct pgs_snap *snap, const struct pgs_snap_table *item,
+static int put_copy(struct pgs_snap *snap, struct pgs_snap_table *item,
                     const struct cdc_range *range, struct cdc_buf *ret, struct cdc_error *err)
 {
     struct cdc_buf sql = CDC_BUF((size_t)64 << 20);
@@ -153,6 +152,8 @@ static int put_copy(struct pgs_snap *snap, const struct pgs_snap_table *item,
                      (from != to && from != PGS_BOUND_OPEN && to != PGS_BOUND_OPEN)
                  ? CDC_FAIL
                  : CDC_OK;
+    if (rc == CDC_OK && (from == PGS_BOUND_KEY || to == PGS_BOUND_KEY))
+        rc = pgs_snap_key(snap, item, err);
     if (rc == CDC_OK && (from == PGS_BOUND_BLOCK || to == PGS_BOUND_BLOCK))
         rc = put_block_range(snap, item, range, &sql, err);
     else if (rc == CDC_OK)
@@ -203,7 +204,7 @@ static struct pgs_which which_of(const struct pgs_snap *snap, const struct cdc_t
         .schema = tab->schema, .name = tab->name, .pub = snap->src.srv.pubs[pub]};
 }
 
-/* Is the table now what it was in the snapshot? The snapshot of START is one and stays. */
+/* Is the table now what it was in the snapshot? What it was there stays so until another look. */
 static int compare_shapes(struct pgs_snap *snap, const struct cdc_table *tab, char **then,
                           char **ret_now, struct cdc_error *err)
 {
@@ -228,19 +229,19 @@ static int find_item(struct pgs_snap *snap, const struct cdc_table *tab,
     struct pgs_snap_table *item = snap->tables;
     while (item && (strcmp(item->schema, tab->schema) != 0 || strcmp(item->name, tab->name) != 0))
         item = item->next;
-    bool stays = snap->look == PGS_LOOK_START;
-    char *now = NULL, *then = item && stays ? item->then : NULL;
-    if (then)
+    char *now = NULL, *then = item ? item->then : NULL;
+    if (item)
         item->then = NULL;
     int rc = compare_shapes(snap, tab, &then, &now, err);
-    if (rc == CDC_OK && (!item || !item->tab || strcmp(item->seen.shape, now) != 0))
-        rc = pgs_snap_table(snap, tab->schema, tab->name, &item, err);
+    if (rc == CDC_OK && (!item || !item->tab || strcmp(item->seen.shape, now) != 0)) {
+        struct pgs_which which = which_of(snap, tab);
+        which.shape = now;
+        rc = pgs_snap_describe(snap, &which, &item, err);
+    }
     if (rc == CDC_END || (rc == CDC_OK && !same_columns(item->tab, tab)))
         rc = given_up(tab, "the table is not what it was any more; it is looked at again", err);
-    if (rc == CDC_OK)
-        rc = pgs_snap_size(snap, item, err);
     free(now);
-    if (rc == CDC_OK && stays)
+    if (rc == CDC_OK)
         item->then = then;
     else
         free(then);
@@ -293,7 +294,7 @@ static int bad_where(struct pgs_snap *snap, int rc, struct cdc_error *err)
                     snap->tab->schema, snap->tab->name, text);
 }
 
-static int start_copy(struct pgs_snap *snap, const struct pgs_snap_table *item,
+static int start_copy(struct pgs_snap *snap, struct pgs_snap_table *item,
                       const struct cdc_range *range, struct cdc_error *err)
 {
     struct cdc_buf sql = CDC_BUF((size_t)64 << 20);

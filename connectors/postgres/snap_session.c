@@ -23,6 +23,11 @@
 #define BLAME_FIRST_US 3000000
 #define BLAME_US       30000000
 
+struct pgs_session pgs_session_of(struct pgs_source *src)
+{
+    return (struct pgs_session){.src = src, .conn = src->srv.sql, .knows = &src->srv.sql_knows};
+}
+
 bool pgs_session_stopped(const struct pgs_session *ses)
 {
     return (ses->signalled && *ses->signalled) || (ses->stop && atomic_load(ses->stop));
@@ -122,17 +127,19 @@ int pgs_session_run(struct pgs_session *ses, const char *sql, const char *const 
                    ret, err);
 }
 
-int pgs_session_prepare(struct pgs_session *ses, const char *name, const char *sql,
-                        struct cdc_error *err)
+int pgs_session_ask(struct pgs_session *ses, enum pgs_question question, const char *sql,
+                    const char *const *args, PGresult **ret, struct cdc_error *err)
 {
-    return collect(ses, PQsendPrepare(ses->conn, name, sql, 0, NULL), NULL, err);
-}
-
-int pgs_session_execute(struct pgs_session *ses, const char *name, const char *const *args,
-                        PGresult **ret, struct cdc_error *err)
-{
-    return collect(
-        ses, PQsendQueryPrepared(ses->conn, name, count(args), args, NULL, NULL, 0), ret, err);
+    static const char *const names[] = {"shape", "table", "key", "size"};
+    const char *name = names[question];
+    if (!(*ses->knows & 1u << question)) {
+        int rc = collect(ses, PQsendPrepare(ses->conn, name, sql, 0, NULL), NULL, err);
+        if (rc != CDC_OK)
+            return rc;
+        *ses->knows |= 1u << question;
+    }
+    return collect(ses, PQsendQueryPrepared(ses->conn, name, count(args), args, NULL, NULL, 0), ret,
+                   err);
 }
 
 void pgs_session_cancel(PGconn *conn)

@@ -23,22 +23,38 @@
 enum desc_col { D_OID, D_KIND, D_IDENTITY, D_READ, D_FILTER, D_NAME, D_TYPE, D_TYPMOD, D_KEY };
 
 /* The columns that the stream has, in its order. */
+#define DESCRIBE(filter, join, column, wanted)                                                     \
+    "SELECT c.oid, c.relkind, c.relreplident, has_table_privilege(c.oid, 'SELECT'), " filter       \
+    " , a.attname, a.atttypid, a.atttypmod,"                                                       \
+    " c.relreplident = 'f' OR coalesce(a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]),"  \
+    "  false) "                                                                                    \
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace" join                           \
+    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"           \
+    "  AND " column " LEFT JOIN pg_index i ON i.indrelid = c.oid AND CASE c.relreplident"          \
+    "  WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END "                \
+    "WHERE n.nspname = $1 AND c.relname = $2 AND " wanted " ORDER BY a.attnum"
+
+/* pg_publication_tables makes a row of each table of the publication, whichever is asked for. */
 static const char describe_sql[] =
-    "SELECT c.oid, c.relkind, c.relreplident, has_table_privilege(c.oid, 'SELECT'),"
-    " to_jsonb(t)->>'rowfilter', a.attname, a.atttypid, a.atttypmod,"
-    " c.relreplident = 'f' OR coalesce(a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]),"
-    "  false) "
-    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " LEFT JOIN pg_publication_tables t ON t.pubname = $3 AND t.schemaname = n.nspname"
-    "  AND t.tablename = c.relname"
-    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-    "  AND (a.attgenerated = '' OR (current_setting('server_version_num')::int >= 180000 AND"
-    "   coalesce(to_jsonb(t)->'attnames' ? a.attname::text, false)))"
-    " LEFT JOIN pg_index i ON i.indrelid = c.oid AND CASE c.relreplident"
-    "  WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END "
-    "WHERE n.nspname = $1 AND c.relname = $2 AND CASE jsonb_typeof(to_jsonb(t)->'attnames')"
-    "  WHEN 'array' THEN to_jsonb(t)->'attnames' ? a.attname::text ELSE true END "
-    "ORDER BY a.attnum";
+    DESCRIBE("to_jsonb(t)->>'rowfilter'",
+             " LEFT JOIN pg_publication_tables t ON t.pubname = $3 AND t.schemaname = n.nspname"
+             "  AND t.tablename = c.relname",
+             "(a.attgenerated = '' OR (current_setting('server_version_num')::int >= 180000 AND"
+             " coalesce(to_jsonb(t)->'attnames' ? a.attname::text, false)))",
+             "CASE jsonb_typeof(to_jsonb(t)->'attnames') WHEN 'array' THEN"
+             " to_jsonb(t)->'attnames' ? a.attname::text ELSE true END");
+
+/*
+ * So it is asked about tables alone of which it may know more: a list of columns, a filter (both
+ * since 15), columns that are generated. The fifth column is not NULL of such, in place of the
+ * filter; all other tables are described by this. One whose columns are all generated has no rows.
+ */
+static const char describe_plain_sql[] = DESCRIBE(
+    "(SELECT 'x' WHERE (SELECT coalesce(to_jsonb(r)->>'prqual', to_jsonb(r)->>'prattrs') FROM"
+    " pg_publication_rel r WHERE r.prrelid = c.oid AND r.prpubid = (SELECT p.oid FROM"
+    " pg_publication p WHERE p.pubname = $3)) IS NOT NULL OR (SELECT bool_or(g.attgenerated <> '')"
+    " FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attnum > 0 AND NOT g.attisdropped))",
+    "", "a.attgenerated = ''", "true");
 
 /* 'p' or '-' (published or not), then what makes the shape. */
 #define SHAPE(schema_published)                                                                    \
@@ -87,11 +103,7 @@ int pgs_shape_then(struct pgs_session *ses, const struct pgs_which *which, char 
 {
     const char *args[] = {which->schema, which->name, which->pub, NULL};
     PGS_CLEAR PGresult *res = NULL;
-    int rc = ses->knows_shape ? CDC_OK
-                              : pgs_session_prepare(ses, "shape", shape_text(ses->src), err);
-    ses->knows_shape |= rc == CDC_OK;
-    if (rc == CDC_OK)
-        rc = pgs_session_execute(ses, "shape", args, &res, err);
+    int rc = pgs_session_ask(ses, PGS_ASK_SHAPE, shape_text(ses->src), args, &res, err);
     return rc == CDC_OK ? take_shape(res, ret, err) : rc;
 }
 
@@ -100,11 +112,8 @@ int pgs_shape_now(struct pgs_source *src, const struct pgs_which *which, char **
 {
     if (pgs_sql(&src->srv, err) < 0)
         return CDC_FAIL;
-    struct pgs_session ses = {
-        .src = src, .conn = src->srv.sql, .knows_shape = src->srv.sql_knows_shape};
-    int rc = pgs_shape_then(&ses, which, ret, err);
-    src->srv.sql_knows_shape = ses.knows_shape;
-    return rc == CDC_OK ? CDC_OK : CDC_FAIL;
+    struct pgs_session ses = pgs_session_of(src);
+    return pgs_shape_then(&ses, which, ret, err) == CDC_OK ? CDC_OK : CDC_FAIL;
 }
 
 bool pgs_shape_published(const char *shape)
@@ -179,17 +188,43 @@ static int fill(struct pgs_source *src, const PGresult *res, struct pgs_seen *re
     return ret->filter ? CDC_OK : cdc_fail_oom(err);
 }
 
+static int ask_columns(struct pgs_source *src, const struct pgs_which *which, PGresult **ret,
+                       struct cdc_error *err)
+{
+    const char *args[] = {which->schema, which->name, which->pub, NULL};
+    PGresult *res = NULL;
+    if (pgs_sql(&src->srv, err) < 0)
+        return CDC_FAIL;
+    struct pgs_session ses = pgs_session_of(src);
+    if (pgs_session_ask(&ses, PGS_ASK_TABLE, describe_plain_sql, args, &res, err) != CDC_OK)
+        return CDC_FAIL;
+    if (PQntuples(res) > 0 && PQgetisnull(res, 0, D_FILTER)) {
+        *ret = res;
+        return CDC_OK;
+    }
+    PQclear(res);
+    if (pgs_query(&src->srv, describe_sql, args, ret, err) < 0)
+        return CDC_FAIL;
+    return PQntuples(*ret) > 0 ? CDC_OK : CDC_END;
+}
+
+static int take_now(struct pgs_source *src, const struct pgs_which *which, char **ret,
+                    struct cdc_error *err)
+{
+    if (!which->shape)
+        return pgs_shape_now(src, which, ret, err);
+    *ret = strdup(which->shape);
+    return *ret ? CDC_OK : cdc_fail_oom(err);
+}
+
 int pgs_see(struct pgs_source *src, const struct pgs_which *which, struct pgs_seen *ret,
             struct cdc_error *err)
 {
-    const char *args[] = {which->schema, which->name, which->pub, NULL};
     PGS_CLEAR PGresult *res = NULL;
     struct pgs_seen seen = {.rel = NULL};
-    if (pgs_shape_now(src, which, &seen.shape, err) < 0)
+    if (take_now(src, which, &seen.shape, err) < 0)
         return CDC_FAIL;
-    int rc = seen.shape ? pgs_query(&src->srv, describe_sql, args, &res, err) : CDC_END;
-    if (rc == CDC_OK && PQntuples(res) == 0)
-        rc = CDC_END;
+    int rc = seen.shape ? ask_columns(src, which, &res, err) : CDC_END;
     if (rc == CDC_OK && PQgetvalue(res, 0, D_READ)[0] != 't')
         rc = may_not_read(src, which, err);
     if (rc == CDC_OK)
@@ -222,7 +257,7 @@ int pgs_in_the_way(struct pgs_source *src, uint32_t table, int session, struct c
     if (pgs_sql(&src->srv, err) < 0)
         return CDC_FAIL;
     /* The tree is asked for with locks on the partitions: CDC_AGAIN, as for any that is not had. */
-    struct pgs_session ses = {.src = src, .conn = src->srv.sql};
+    struct pgs_session ses = pgs_session_of(src);
     int rc =
         pgs_session_run(&ses,
                         "SELECT 1 FROM pg_locks w WHERE NOT w.granted AND w.locktype = 'relation'"

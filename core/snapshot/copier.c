@@ -355,7 +355,8 @@ int cdc_copier_visit(struct cdc_copier *copier, struct cdc_error *err)
 void cdc_copier_wait(struct cdc_copier *copier, int64_t deadline_us)
 {
     copy_lock(copier);
-    if (is_held(copier) && copier->hold != HOLD_WANTED && !copier->tell_copied)
+    bool asked = copier->want_count || copier->hold == HOLD_WANTED || copier->tell_copied;
+    if (!copier->positioned || !asked) /* else a visit is wanted now */
         copy_wait(copier, deadline_us);
     copy_unlock(copier);
 }

@@ -62,6 +62,7 @@ void cdc_copier_pushed(struct cdc_copier *copier, struct cdc_batch *batch);
  * again after cdc_copier_wait. CDC_FAIL: the session ends.
  */
 CDC_CHECK int cdc_copier_visit(struct cdc_copier *copier, struct cdc_error *err);
+/* Until a visit is wanted, something has changed or the deadline has come. */
 void cdc_copier_wait(struct cdc_copier *copier, int64_t deadline_us);
 /* Is all copied that is to be? */
 bool cdc_copier_idle(struct cdc_copier *copier);

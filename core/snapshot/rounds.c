@@ -226,6 +226,7 @@ static void end_round(struct cdc_copier *copier)
     round->lane = NULL;
     round->phase = PHASE_NONE;
     round->phases++;
+    copy_changed(copier);
 }
 
 static void begin_round(struct cdc_copier *copier, enum cdc_look look)
@@ -310,6 +311,7 @@ static int begin_counting(struct cdc_copier *copier)
 {
     copy_lock(copier);
     copier->want_count = true;
+    copy_changed(copier);
     copy_unlock(copier);
     ask_intake(copier);
     copy_lock(copier);

@@ -321,6 +321,7 @@ static int src_keepalive(struct cdc_source *base, struct cdc_error *err)
     struct fake_source *src = (struct fake_source *)base;
     (void)err;
     pthread_mutex_lock(&src->world->lock);
+    src->world->keepalives++;
     go_on(src->world);
     pthread_mutex_unlock(&src->world->lock);
     return CDC_OK;

@@ -64,6 +64,7 @@ struct fake_snap_world {
     bool resumable[FAKE_TABLES], divisible[FAKE_TABLES];
     bool missing[FAKE_TABLES]; /* not listed, no such table */
     int64_t read_us;           /* each read takes so long */
+    unsigned keepalives;       /* so often the source was served */
     int gap_one_in, gaps_max;  /* 0: none */
     bool torn;                 /* ... but rows move to another key, and no value is sent */
     int gaps;                  /* transactions that were such */

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # run.sh BUILD: runs every tests/live program against throw-away servers: test_mysql_* against MariaDB and MySQL (KINDS),
-# all others against PostgreSQL (VERSIONS, default 15).
+# test_*_kafka against a broker, all others against PostgreSQL (VERSIONS, default 15).
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/servers/postgres.sh
 . tests/servers/postgres.sh
 # shellcheck source=tests/servers/mysql.sh
 . tests/servers/mysql.sh
+# shellcheck source=tests/servers/kafka.sh
+. tests/servers/kafka.sh
 build=${1:-build/release} rc=0
 
 run_all() { # SERVER, then programs
@@ -18,11 +20,12 @@ run_all() { # SERVER, then programs
     done
 }
 
-postgres=() mysql=()
+postgres=() mysql=() kafka=()
 for t in "$build"/tests/live/test_*; do
     case $t in
         *.o | *.d) ;;
         */test_mysql_*) mysql+=("$t") ;;
+        */test_*_kafka) kafka+=("$t") ;;
         *) postgres+=("$t") ;;
     esac
 done
@@ -46,4 +49,16 @@ for kind in ${KINDS:-mariadb mysql}; do
     my_down "$base/my"
     rm -rf "$base"
 done
+base=$(mktemp -d /tmp/live.XXXXXX)
+port=$(my_free_port)
+control=$(my_free_port)
+if lib=$(kafka_fetch) && kafka_up "$lib" "$base/kafka" 1 "$port" "$control" "1@127.0.0.1:$control" && kafka_wait "$base/kafka" "$port"; then
+    export KAFKA_BROKERS="127.0.0.1:$port"
+    run_all "Kafka $KAFKA_VERSION" "${kafka[@]}"
+else
+    echo "no broker" >&2
+    rc=1
+fi
+kafka_down "$base/kafka"
+rm -rf "$base"
 exit $rc

@@ -71,6 +71,18 @@ static const struct keys {
      "'x' FROM generate_series(1, 6000) i"},
     {"interval", "CREATE TABLE k (id interval PRIMARY KEY, a text); INSERT INTO k SELECT i * "
                  "interval '1 day 1.5 s', 'x' FROM generate_series(1, 6000) i"},
+    {"bool, time and bits",
+     "CREATE TABLE k (b bool, t time, v varbit, a text, PRIMARY KEY (b, t, v)); INSERT INTO k "
+     "SELECT i % 2 = 0, '10:00'::time + i % 50 * interval '1.5 s', i::bit(16)::varbit, 'x' FROM "
+     "generate_series(1, 6000) i"},
+    {"jsonb", "CREATE TABLE k (id jsonb PRIMARY KEY, a text); INSERT INTO k SELECT "
+              "jsonb_build_object('k', i, 't', '\"\\é'), 'x' FROM generate_series(1, 6000) i"},
+    {"range and money",
+     "CREATE TABLE k (r int4range, m money, a text, PRIMARY KEY (r, m)); INSERT INTO k SELECT "
+     "int4range(i % 9, i % 9 + 3), i::money, 'x' FROM generate_series(1, 6000) i"},
+    {"composite type",
+     "CREATE TYPE pair AS (x int, y text); CREATE TABLE k (id pair PRIMARY KEY, a text); INSERT "
+     "INTO k SELECT ROW(i % 3, 'y, \"' || i)::pair, 'x' FROM generate_series(1, 6000) i"},
     {"quoted names",
      "CREATE TABLE k (\"a \"\"b\" int, \"User\" text, a text, PRIMARY KEY (\"User\", "
      "\"a \"\"b\")); INSERT INTO k SELECT i, i % 7, 'x' FROM generate_series(1, "

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What PostgreSQL to Kafka costs: `make bench-kafka`, or bench/kafka.py [--quick] [--only SECTION...] [--write FILE].
+"""What PostgreSQL to Kafka costs: `make bench-kafka`, or bench/kafka.py [--quick] [--only SECTION...] [--librdkafka FILE] [--write FILE].
 
 A server and a broker on this machine. Throughput: one slot; each run reads a copy of it, so all read the same contents,
 one after the other, round by round: pg_recvlogical into /dev/null; the sidecar into its null sink and into Kafka;
 pg_recvlogical with a bare producer (produce.c) of as many records of the same bytes at its side. Then idle, start, the
-length of a commit, the way to a consumer (kafka_bars.py). Only ratios within one run mean anything elsewhere.
+length of a commit, the way to a consumer (kafka_bars.py), and, if told where another librdkafka is, the sidecar with it
+beside the machine's own (kafka_library.py). Only ratios within one run mean anything elsewhere.
 
 The document is written anew but for what stands below the line "## What the profile says", which is kept by hand.
 """
@@ -20,6 +21,7 @@ from sidestream_test import lab as labs  # noqa: E402  (finds the virtual enviro
 from sidestream_test import kafka  # noqa: E402
 
 import kafka_bars  # noqa: E402
+import kafka_library  # noqa: E402
 from bare import INTERVAL_MS, PARTITIONS, Bare, forget_topics, new_car, recvlogical, rows_committed, sizes_of  # noqa: E402
 from document import machine, write  # noqa: E402
 from measure import TABLE, Bars, cpu_of, measure, median  # noqa: E402
@@ -32,17 +34,21 @@ BROKER_ENV = {"KAFKA_HEAP": "1g", "KAFKA_TIER": "4"}
 NATIVE, NULL, OURS = "pg_recvlogical", "null sink", "Kafka sink"
 BESIDE, BESIDE_TX = "bare producer, idempotent, beside pg_recvlogical", "bare producer, transactional, beside pg_recvlogical"
 ALONE, ALONE_TX = "bare producer, idempotent, no walsender", "bare producer, transactional, no walsender"
+SECTIONS = {**kafka_bars.ALL, "library": kafka_library.library}
 BARE = {BESIDE: None, BESIDE_TX: "bench-bare", ALONE: None, ALONE_TX: "bench-bare"}
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="little of everything, one round: only to see that it works")
-    parser.add_argument("--only", nargs="+", choices=["throughput", *kafka_bars.ALL], help="these sections; written nowhere unless --write")
+    parser.add_argument("--only", nargs="+", choices=["throughput", *SECTIONS], help="these sections; written nowhere unless --write")
     parser.add_argument("--rows", type=int, default=600_000, help="with transactions of 100; a third where they have one")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--librdkafka", metavar="FILE", help="another one to compare with (section `library`); wheel: that of the tests' Python packages")
     parser.add_argument("--write", type=pathlib.Path, help="where to (default docs/benchmarks-kafka.md; quick: nowhere)")
     options = parser.parse_args()
+    if options.only and "library" in options.only and not options.librdkafka:
+        parser.error("the section `library` needs --librdkafka")
     if options.quick:
         options.rows, options.runs = 60_000, 1
     elif options.write is None and not options.only:
@@ -211,7 +217,7 @@ def bench(l, options):
             f"{options.sizes.key} bytes of key and {options.sizes.value} of value. Only the ratios within one run mean anything on another machine.\n"]
     warm_broker(broker, options.sizes, options)
     text = []
-    for name, section in {"throughput": throughput, **kafka_bars.ALL}.items():
+    for name, section in {"throughput": throughput, **SECTIONS}.items():
         if not options.only or name in options.only:
             text += section(l, pg, broker, options, bars) or []
     text = "\n".join([*head, "## The bars\n", "`of the bar`: the measured value over the bar. A bar is a bound for a quiet machine. Of the two bars of "

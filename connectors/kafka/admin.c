@@ -1,8 +1,8 @@
 /*
  * admin.c - the admin requests: make a topic, learn what its configuration allows.
  *
- * Asked over a reader's handle: a producer's metadata requests may make a topic by themselves, with
- * the broker's default partitions, if the broker allows that.
+ * Asked over a reader's handle, since `check` and recovery have no producer yet. No handle of ours
+ * lets the broker make a topic by itself, with its default partitions (allow.auto.create.topics).
  */
 #include "kafka.h"
 

@@ -96,11 +96,10 @@ static void check_control(const struct check *ck)
     struct kfk_described of;
     struct cdc_error err;
     uint64_t txn = 0;
-    int64_t next;
     kfk_control_name(&ck->set, &name);
     const char *topic = cdc_buf_cstr(&name);
-    int rc = topic ? kfk_reader_control(ck->rd, topic, -1, take_record, &txn, &next, &err)
-                   : cdc_fail_oom(&err);
+    struct kfk_control_read what = {.topic = topic, .next = -1, .take = take_record, .arg = &txn};
+    int rc = topic ? kfk_reader_control(ck->rd, &what, &err) : cdc_fail_oom(&err);
     if (rc == CDC_END) {
         check_wish(ck, topic, 1, "the control topic");
     } else if (rc < 0) {

@@ -38,6 +38,7 @@ static const struct setting refused[] = {
     {"transactional.id", "it is the pipeline's `name`: two instances of it fence each other"},
     {"enable.idempotence", ONCE},
     {"enable.gapless.guarantee", ONCE},
+    {"log.connection.close", "without it nobody is told of a connection that breaks in a commit"},
     {"acks", ONCE},
     {"request.required.acks", ONCE},
     {"retries", ONCE},
@@ -176,6 +177,9 @@ static const struct setting suggested[] = {
 
 static const struct setting needed[] = {
     {"enable.idempotence", "true"},
+    /* Else the producer's own question for a topic that is gone makes it again, if the broker may.
+     */
+    {"allow.auto.create.topics", "false"},
     {"queue.buffering.max.kbytes", "2097151"}, /* only queue_bytes counts: chunks.c */
     {"queue.buffering.max.messages", "10000000"},
 };

@@ -15,6 +15,10 @@
  * The wait is here and not among the rows, so that a stop is heard (a signal ends it with
  * CDC_AGAIN) and a commit that was begun comes to its end.
  *
+ * Held to a token (`until`), a commit is what the token's reader has looked at: everything below
+ * its offsets. That is decided, and there is nothing to wait for. Of the transaction's kafka/end
+ * nothing may be left but the token, so positions and time are not known.
+ *
  * A reader goes on by a token: where it stood in each partition. What says that topics are not the
  * ones it has read: a watermark below the token's offset, a first offset above it (retention took
  * what was not read), a control topic that ends before, or rows older than what was read (merge.c).
@@ -23,18 +27,11 @@
 
 #include "cdc/log.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define VALUE_MAX  ((size_t)64 << 20)
-#define WAIT_US    120000000 /* longer than a transaction may be open */
-#define TELL_US    3000000
-#define NAP_MIN_US 2000
-#define NAP_MAX_US 50000
-#define PEEK_MS    200
+#define VALUE_MAX ((size_t)64 << 20)
 
 /* ---- the control topic ---- */
 
@@ -89,8 +86,10 @@ int kfk_feed_control(struct kfk_feed *feed, struct cdc_error *err)
         if (high <= feed->ctl_next)
             return high == feed->ctl_next ? CDC_OK : control_went_back(feed, err);
     }
-    int rc = kfk_reader_control(feed->ctl, feed->control, feed->ctl_next, take_record, feed,
-                                &feed->ctl_next, err);
+    struct kfk_control_read what = {
+        .topic = feed->control, .next = feed->ctl_next, .take = take_record, .arg = feed};
+    int rc = kfk_reader_control(feed->ctl, &what, err);
+    feed->ctl_next = what.next;
     return rc == CDC_END ? no_control(feed, err) : rc;
 }
 
@@ -188,116 +187,6 @@ int kfk_feed_topics(struct kfk_feed *feed, const struct kfk_token *token, struct
     return feed->src.n_parts > feed->merge.n ? add_lanes(feed, token, err) : CDC_OK;
 }
 
-/* ---- when a commit can be given ---- */
-
-static int set_tops(struct kfk_feed *feed, struct cdc_error *err)
-{
-    size_t n = feed->merge.n;
-    int64_t *high = calloc(n + 1, sizeof *high);
-    int rc =
-        high ? kfk_source_edges(&feed->src, feed->all, 0, KFK_HIGH, high, err) : cdc_fail_oom(err);
-    for (size_t i = 0; i < n && rc == CDC_OK; i++) {
-        const struct kfk_part *part = &feed->src.parts[i];
-        feed->merge.lanes[i].top = high[i];
-        if (high[i] < feed->merge.lanes[i].pos)
-            rc = cdc_fail(err, CDC_OPERATOR, feed->src.topics[part->topic].name,
-                          "partition %" PRId32 " became shorter than what was already read of it: "
-                          "the topic was deleted and made again. Build the replica anew in another "
-                          "file",
-                          part->partition);
-    }
-    free(high);
-    return rc;
-}
-
-/*
- * Is the first undecided record of this partition one of a later transaction than E's? Reads it as
- * a reader of everything does. Anything unexpected is no proof, and is left to the wait.
- */
-static bool later_began(struct kfk_feed *feed, size_t lane, int64_t stable)
-{
-    const struct kfk_part *part = &feed->src.parts[lane];
-    struct kfk_message at = {.topic = feed->src.topics[part->topic].name,
-                             .partition = part->partition};
-    struct kfk_slot slot = {0};
-    struct kfk_item item = {.tombstone = true};
-    bool later = false;
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(feed->all->rk, at.topic, NULL);
-    if (!rkt || rd_kafka_consume_start(rkt, at.partition, stable) != 0) {
-        if (rkt)
-            rd_kafka_topic_destroy(rkt);
-        return false;
-    }
-    rd_kafka_message_t *msg = rd_kafka_consume(rkt, at.partition, PEEK_MS);
-    if (msg && !msg->err) {
-        at.offset = msg->offset;
-        at.value = cdc_slice_of(msg->payload, msg->len);
-        if (kfk_row_decode(&feed->schemas, &slot, &at, &item, NULL) == CDC_OK && !item.tombstone)
-            later = strncmp((const char *)item.seq, feed->seen.end.seq, CDC_SEQ_LEN) > 0;
-    }
-    kfk_slot_done(&slot);
-    if (msg)
-        rd_kafka_message_destroy(msg);
-    rd_kafka_consume_stop(rkt, at.partition);
-    rd_kafka_topic_destroy(rkt);
-    return later;
-}
-
-/* Is all of E decided in every partition? CDC_AGAIN: not yet, *ret_lane is one that lags. */
-static int decided(struct kfk_feed *feed, size_t *ret_lane, struct cdc_error *err)
-{
-    size_t n = feed->merge.n, lag = n;
-    int64_t *stable = calloc(n + 1, sizeof *stable);
-    int rc = stable ? kfk_source_edges(&feed->src, feed->ctl, 0, KFK_HIGH, stable, err)
-                    : cdc_fail_oom(err);
-    for (size_t i = 0; i < n && rc == CDC_OK && lag == n; i++)
-        if (stable[i] < feed->merge.lanes[i].top)
-            lag = i;
-    if (rc == CDC_OK && lag < n && !later_began(feed, lag, stable[lag])) {
-        *ret_lane = lag;
-        rc = CDC_AGAIN;
-    } else if (rc == CDC_OK && lag < n) { /* asked for anew: only now all markers are there */
-        rc = kfk_source_edges(&feed->src, feed->ctl, 0, KFK_HIGH, stable, err);
-        for (size_t i = 0; i < n && rc == CDC_OK; i++)
-            if (stable[i] < feed->merge.lanes[i].top)
-                feed->merge.lanes[i].top = stable[i];
-    }
-    free(stable);
-    return rc;
-}
-
-static int still_open(const struct kfk_feed *feed, size_t lane, struct cdc_error *err)
-{
-    const struct kfk_part *part = &feed->src.parts[lane];
-    return cdc_fail(err, CDC_RETRY, feed->src.topics[part->topic].name,
-                    "a transaction is open in partition %" PRId32 " for %d s: is it the pipeline's "
-                    "(then `sidestream run` ends it when it is started) or a foreign program's?",
-                    part->partition, WAIT_US / 1000000);
-}
-
-/* CDC_AGAIN: a signal came. */
-static int wait_decided(struct kfk_feed *feed, struct cdc_error *err)
-{
-    bool told = false;
-    for (int64_t nap_us = NAP_MIN_US;; nap_us = nap_us < NAP_MAX_US ? 2 * nap_us : NAP_MAX_US) {
-        size_t lane = 0;
-        int rc = decided(feed, &lane, err);
-        if (rc != CDC_AGAIN)
-            return rc;
-        int64_t waited_us = cdc_mono_us() - feed->pending_us;
-        if (waited_us > WAIT_US)
-            return still_open(feed, lane, err);
-        if (waited_us > TELL_US && !told) {
-            told = true;
-            cdc_log(CDC_LOG_INFO, "topic %s: waiting for the end of an open transaction",
-                    feed->src.topics[feed->src.parts[lane].topic].name);
-        }
-        if (nanosleep(&(struct timespec){.tv_nsec = (long)nap_us * 1000}, NULL) != 0 &&
-            errno == EINTR)
-            return CDC_AGAIN;
-    }
-}
-
 /* ---- the token ---- */
 
 /* Into the memory that was lent with the commit. */
@@ -326,6 +215,23 @@ static int make_token(struct kfk_feed *feed, struct cdc_error *err)
 }
 
 /* ---- commits and rows ---- */
+
+/* Is the stream that the token was made of the one that is here? As far as it has come. */
+static int check_stream(const struct kfk_feed *feed, const struct kfk_token *token,
+                        struct cdc_error *err)
+{
+    const struct kfk_seen *seen = &feed->seen;
+    bool same = token->control <= feed->ctl_next && token->txn <= seen->txn &&
+                strcmp(token->seq, seen->end.seq) <= 0 &&
+                (token->txn < seen->txn || strcmp(token->seq, seen->end.seq) == 0);
+    return same ? CDC_OK : control_went_back(feed, err);
+}
+
+static void stand_at(struct kfk_feed *feed, const struct kfk_token *token)
+{
+    feed->given = (struct kfk_seen){.txn = token->txn, .control = token->control};
+    memcpy(feed->given.end.seq, token->seq, sizeof token->seq);
+}
 
 static int set_positions(struct kfk_feed *feed, struct cdc_error *err)
 {
@@ -362,22 +268,102 @@ static int give(struct kfk_feed *feed, struct cdc_feed_commit *ret, struct cdc_e
     return CDC_OK;
 }
 
+/* The commit of the token that the feed is held to. */
+static int give_bound(struct kfk_feed *feed, struct cdc_feed_commit *ret, struct cdc_error *err)
+{
+    if (feed->bound.txn <= feed->given.txn)
+        return CDC_AGAIN;
+    if (kfk_feed_tops(feed, err) < 0)
+        return CDC_FAIL;
+    stand_at(feed, &feed->bound);
+    kfk_merge_begin(&feed->merge, feed->bound.seq);
+    if (make_token(feed, err) < 0)
+        return CDC_FAIL;
+    *ret = (struct cdc_feed_commit){
+        .number = feed->given.txn, .token = feed->token, .from = "", .to = ""};
+    return CDC_OK;
+}
+
 static int feed_commit(struct cdc_feed *base, struct cdc_feed_commit *ret, struct cdc_error *err)
 {
     struct kfk_feed *feed = (struct kfk_feed *)base;
     kfk_merge_end(&feed->merge);
+    if (feed->bound.txn > 0)
+        return give_bound(feed, ret, err);
     if (!feed->pending) {
         if (kfk_feed_control(feed, err) < 0)
             return CDC_FAIL;
         if (feed->seen.txn <= feed->given.txn)
             return CDC_AGAIN;
-        if (kfk_feed_topics(feed, NULL, err) < 0 || set_tops(feed, err) < 0)
+        if (kfk_feed_topics(feed, NULL, err) < 0 || kfk_feed_tops(feed, err) < 0)
             return CDC_FAIL;
         feed->pending = true;
         feed->pending_us = cdc_mono_us();
     }
-    int rc = wait_decided(feed, err);
+    int rc = kfk_feed_wait(feed, err);
     return rc == CDC_OK ? give(feed, ret, err) : rc;
+}
+
+static int replaced(const struct kfk_feed *feed, const char *topic, bool known,
+                    struct cdc_error *err)
+{
+    const char *why = known ? "the topic is compacted (cleanup.policy)"
+                            : "the topic's cleanup.policy cannot be learnt (allow DESCRIBE_CONFIGS "
+                              "on it)";
+    return cdc_fail(err, CDC_OPERATOR, topic,
+                    "%s, and transaction %" PRIu64 " is followed by others, up to %" PRIu64
+                    ": records of before may be gone where later ones have the same key. Bring the "
+                    "replica up to date (`sidestream replica --until-caught-up`) while nothing is "
+                    "captured, and compare then",
+                    why, feed->bound.txn, feed->seen.txn);
+}
+
+/*
+ * Compaction takes records that a later one of the same key has replaced: what was there as of an
+ * earlier commit can then not be told any more.
+ */
+static int nothing_replaced(struct kfk_feed *feed, struct cdc_error *err)
+{
+    size_t n = feed->src.n_topics;
+    const char **names = calloc(n + 1, sizeof *names);
+    struct kfk_described *of = calloc(n + 1, sizeof *of);
+    int rc = names && of ? CDC_OK : cdc_fail_oom(err);
+    for (size_t i = 0; i < n && names; i++)
+        names[i] = feed->src.topics[i].name;
+    if (rc == CDC_OK)
+        kfk_admin_describe(feed->all, names, n, of);
+    for (size_t i = 0; i < n && rc == CDC_OK; i++)
+        if (!of[i].known || of[i].compact)
+            rc = replaced(feed, names[i], of[i].known, err);
+    free(names);
+    free(of);
+    return rc;
+}
+
+static int beyond(const struct kfk_feed *feed, uint64_t txn, struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_OPERATOR, feed->control,
+                    "what is read stands at transaction %" PRIu64 " already, behind %" PRIu64
+                    ": the file was replaced by an older one meanwhile; run the command again",
+                    feed->given.txn, txn);
+}
+
+static int feed_until(struct cdc_feed *base, const char *text, struct cdc_error *err)
+{
+    struct kfk_feed *feed = (struct kfk_feed *)base;
+    struct kfk_token token;
+    if (kfk_token_parse(text, &token, err) < 0)
+        return CDC_FAIL;
+    kfk_token_done(&feed->bound);
+    feed->bound = token;
+    feed->pending = false;
+    if (kfk_feed_control(feed, err) < 0 || check_stream(feed, &token, err) < 0)
+        return CDC_FAIL;
+    if (token.txn < feed->given.txn)
+        return beyond(feed, token.txn, err);
+    if (kfk_feed_topics(feed, NULL, err) < 0)
+        return CDC_FAIL;
+    return token.txn < feed->seen.txn ? nothing_replaced(feed, err) : CDC_OK;
 }
 
 static int feed_row(struct cdc_feed *base, const char *table, struct cdc_feed_row *ret,
@@ -419,6 +405,7 @@ static void feed_close(struct cdc_feed *base)
     cdc_map_done(&feed->map);
     cdc_map_done(&feed->delta);
     cdc_map_done(&feed->topics);
+    kfk_token_done(&feed->bound);
     free(feed->control);
     free(feed->from);
     free(feed->to);
@@ -446,15 +433,10 @@ static int stand_behind(struct kfk_feed *feed, const char *text, struct cdc_erro
     struct kfk_token token;
     if (kfk_token_parse(text, &token, err) < 0)
         return CDC_FAIL;
-    int rc = CDC_OK;
     feed->resumed = true;
-    feed->given = (struct kfk_seen){.txn = token.txn, .control = token.control};
-    memcpy(feed->given.end.seq, token.seq, sizeof token.seq);
+    stand_at(feed, &token);
     memcpy(feed->merge.seq, token.seq, sizeof token.seq);
-    if (token.control > feed->ctl_next || token.txn > feed->seen.txn ||
-        (token.txn == feed->seen.txn && strcmp(token.seq, feed->seen.end.seq) != 0) ||
-        strcmp(token.seq, feed->seen.end.seq) > 0)
-        rc = control_went_back(feed, err);
+    int rc = check_stream(feed, &token, err);
     if (rc == CDC_OK)
         rc = kfk_feed_topics(feed, &token, err);
     kfk_token_done(&token);
@@ -519,6 +501,7 @@ const struct cdc_feed_ops kafka_feed = {
     .open = feed_open,
     .knows = feed_knows,
     .commit = feed_commit,
+    .until = feed_until,
     .row = feed_row,
     .file = feed_file,
     .checkpoint = feed_checkpoint,

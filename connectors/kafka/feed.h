@@ -2,7 +2,8 @@
  * feed.h - what the files that read topics back share (cdc/feed.h; docs/formats.md, "Reading it
  * back").
  *
- *   feed.c        commits: the control topic, which partitions, when a commit can be given
+ *   feed.c        commits: the control topic, which partitions, up to where
+ *   feed_wait.c   when a commit can be given
  *   feed_token.c  where a reader stands, as text
  *   feed_read.c   partitions of librdkafka as the lanes of a merge
  *   feed_rows.c   a record's bytes -> a row, by the schemas in the checkpoint
@@ -148,7 +149,7 @@ CDC_CHECK int kfk_token_print(const struct kfk_token *token, const struct kfk_so
                               const struct kfk_merge *merge, struct cdc_buf *ret,
                               struct cdc_error *err);
 
-/* ---- feed.c, fsck.c ---- */
+/* ---- feed.c, feed_wait.c, fsck.c ---- */
 
 /* A transaction as kafka/end tells it. */
 struct kfk_seen {
@@ -169,6 +170,7 @@ struct kfk_feed {
     struct cdc_map topics;       /* kafka/topic/ keys read since, without that prefix */
     struct kfk_seen seen, given; /* newest; of the commit given last */
     uint64_t rows;               /* of all transactions since `given` */
+    struct kfk_token bound;      /* nothing behind it is given; txn 0: there is no bound */
     bool pending;                /* `seen` is to be given once all tops are decided */
     int64_t pending_us;          /* since when */
     bool resumed;                /* opened by a token */
@@ -181,6 +183,13 @@ struct kfk_feed {
     size_t token_cap;
 };
 
+/*
+ * feed_wait.c: sets how far each partition is looked at, for the newest transaction that was seen
+ * or the one that the feed is held to.
+ */
+CDC_CHECK int kfk_feed_tops(struct kfk_feed *feed, struct cdc_error *err);
+/* Waits until all below the tops is decided. CDC_AGAIN: a signal came. */
+CDC_CHECK int kfk_feed_wait(struct kfk_feed *feed, struct cdc_error *err);
 /* fsck.c: as cdc_feed_ops.fsck. */
 int kfk_fsck(struct cdc_feed *base, struct cdc_report *report, struct cdc_error *err);
 /* Reads the control topic on to its end: seen, delta, topics. */

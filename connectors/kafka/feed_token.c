@@ -96,8 +96,7 @@ int kfk_token_part(const struct kfk_token *token, const char *topic, int32_t par
 static void print_part(const struct kfk_merge *merge, const struct kfk_lane *lane,
                        struct cdc_buf *ret)
 {
-    bool unread =
-        merge->open && !(lane->held && memcmp(lane->item.seq, merge->seq, CDC_SEQ_LEN) > 0);
+    bool unread = merge->open && !kfk_lane_later(merge, lane);
     int64_t past = unread && lane->top > lane->past ? lane->top : lane->past;
     if (past > lane->pos)
         cdc_buf_printf(ret, "[%" PRId64 ",%" PRId64 "]", lane->pos, past);

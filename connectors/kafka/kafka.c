@@ -134,6 +134,7 @@ static void kfk_close(struct cdc_sink *snk)
     kfk_producer_drop(kf);
     kfk_routes_drop(kf);
     kfk_topics_done(kf);
+    free(kf->refused);
     cdc_buf_done(&kf->owner);
     cdc_buf_done(&kf->key);
     cdc_buf_done(&kf->value);

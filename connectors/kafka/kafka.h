@@ -155,6 +155,16 @@ static inline const struct kfk_msg *kfk_msg_of(const void *bytes)
 
 /* ---- topics.c, admin.c ---- */
 
+/*
+ * A batch that was sent twice may be told as taken with no offset, -1: librdkafka numbers its
+ * messages from there on, -1, 0, 1. These say nothing of where they lie.
+ */
+struct kfk_blind {
+    bool on;
+    int32_t partition;
+    int64_t next;
+};
+
 struct kfk_topic {
     char name[KFK_TOPIC_MAX + 1];
     struct kfk_topic_state state; /* partitions, tables, ends */
@@ -162,14 +172,16 @@ struct kfk_topic {
     size_t max_bytes;             /* max.message.bytes */
     bool described;               /* ... and cleanup.policy are known */
     bool compact;
-    bool made;      /* it is in the control topic: it must exist */
-    bool wanted;    /* a table that is captured goes there */
-    bool gone;      /* lost and not wanted: its key is to be deleted */
-    bool unsaved;   /* tables or partitions are not there as they are here */
-    bool dirty;     /* nor are the ends */
-    bool lost;      /* an offset went back: made again, or records lost */
-    int32_t spread; /* partition of the current run of records without key */
-    uint32_t run;   /* records of that run so far */
+    bool made;    /* it is in the control topic: it must exist */
+    bool wanted;  /* a table that is captured goes there */
+    bool gone;    /* lost and not wanted: its key is to be deleted */
+    bool unsaved; /* tables or partitions are not there as they are here */
+    bool dirty;   /* nor are the ends */
+    bool lost;    /* an offset went back: made again, or records lost */
+    struct kfk_blind blind;
+    uint32_t waiting; /* records handed over and not reported */
+    int32_t spread;   /* partition of the current run of records without key */
+    uint32_t run;     /* records of that run so far */
 };
 
 /* Where a table's records go. Holds a reference: the pointer is the key. */
@@ -195,6 +207,7 @@ struct kfk_trouble {
     rd_kafka_resp_err_t code; /* 0: none */
     char text[256];
     struct kfk_topic *topic; /* or NULL */
+    bool control;            /* it is the control topic */
     char seq[CDC_SEQ_LEN + 1];
     size_t bytes; /* largest refused message */
     uint32_t refused;
@@ -206,15 +219,18 @@ struct kfk_producer {
     struct kfk_chunks chunks;
     struct kfk_event event;
     struct kfk_trouble trouble;
-    size_t message_max; /* message.max.bytes as in force */
-    int64_t batch_max;  /* batch.size as in force */
-    int64_t begun_us;   /* of the open transaction */
-    bool open;          /* a transaction is */
-    bool disturbed;     /* a connection failed during it */
+    size_t message_max;      /* message.max.bytes as in force */
+    int64_t batch_max;       /* batch.size as in force */
+    int64_t begun_us;        /* of the open transaction */
+    int64_t control_end;     /* no record of the control topic can come below it */
+    uint64_t reports, heard; /* how many came; as of quiet_us */
+    int64_t quiet_us;        /* since when none came, or when kfk_topics_look was asked */
+    bool open;               /* a transaction is */
+    bool disturbed;          /* a connection failed during it */
+    struct kfk_blind blind;  /* of the control topic */
 };
 
-#define KFK_REFUSED_MAX 64
-#define KFK_BATCH_MIN   INT64_C(16384)
+#define KFK_BATCH_MIN INT64_C(16384)
 
 struct kafka {
     struct cdc_sink base;
@@ -236,11 +252,11 @@ struct kafka {
     int64_t saved_us;          /* when topics' ends were written */
 
     struct kfk_topic **topics;
-    size_t n_topics;
+    size_t n_topics, looked;  /* looked: the last one that kfk_topics_look came to */
     struct kfk_route *routes; /* a hash table by tab; cap_routes a power of 2, at most half full */
     size_t n_routes, cap_routes;
     const struct kfk_route *last; /* of routes: the last looked up */
-    struct kfk_refused refused[KFK_REFUSED_MAX];
+    struct kfk_refused *refused;  /* not committed yet */
     size_t n_refused;
     uint64_t dropped; /* oversized records, since the last warning */
     int64_t warned_us;
@@ -293,6 +309,8 @@ struct kfk_topic *kfk_topic_add(struct kafka *kf, const char *name);
 bool kfk_topic_unbound(const struct kfk_topic *topic); /* in use, and not yet the producer's */
 void kfk_topics_unbind(struct kafka *kf);              /* before the producer goes */
 void kfk_topics_done(struct kafka *kf);
+/* Does the report of a message say where it lies? Asked for each of them, in their order. */
+bool kfk_offset_known(struct kfk_blind *blind, int32_t partition, int64_t offset);
 /* A report named an offset of it. false: offsets went back, the topic is another one. */
 bool kfk_topic_delivered(struct kfk_topic *topic, int32_t partition, int64_t offset);
 /* A record kafka/topic/<topic>: what is known already is not forgotten. */
@@ -302,6 +320,15 @@ CDC_CHECK int kfk_topic_load(struct kafka *kf, const struct kfk_record *rec, str
  * raised partition counts. CDC_OPERATOR: one is lost, and `on_lost_topic` says refuse.
  */
 CDC_CHECK int kfk_topics_verify(struct kafka *kf, struct kfk_reader *rd, struct cdc_error *err);
+/* As kfk_reader_partitions, but CDC_END only when brokers said so for a while. */
+CDC_CHECK int kfk_topics_count(struct kafka *kf, struct kfk_reader *rd, const char *topic,
+                               int32_t *ret, struct cdc_error *err);
+/*
+ * Does what records wait for still exist? 0: yes, or nobody answered. Else what is wrong, and of
+ * which topic (NULL: the control topic). May be wrong where a broker does not know yet: a reason
+ * for a rewind, no more.
+ */
+rd_kafka_resp_err_t kfk_topics_look(struct kafka *kf, struct kfk_topic **ret);
 /*
  * Makes every known topic usable by the current producer: made if it never was, described, its
  * leaders known. CDC_REWIND: one takes smaller batches than the producer makes.

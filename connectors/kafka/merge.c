@@ -102,6 +102,11 @@ static bool seq_above(const uint8_t *seq, const char *bound)
     return !bound[0] || memcmp(seq, bound, CDC_SEQ_LEN) > 0;
 }
 
+bool kfk_lane_later(const struct kfk_merge *merge, const struct kfk_lane *lane)
+{
+    return lane->held && (lane->item.offset >= lane->top || seq_above(lane->item.seq, merge->seq));
+}
+
 /* Was it given by an earlier commit, or belongs to one that was passed over? */
 static bool is_past(const struct kfk_lane *lane)
 {
@@ -160,7 +165,7 @@ static int advance(struct kfk_merge *merge, size_t i, struct cdc_error *err)
             return CDC_OK;
         }
     }
-    if (!seq_above(lane->item.seq, merge->seq))
+    if (!kfk_lane_later(merge, lane))
         push(merge, i);
     return CDC_OK;
 }
@@ -192,7 +197,7 @@ static int prime(struct kfk_merge *merge, struct cdc_error *err)
 /* What is left of the commit in this lane is not to be given any more. */
 static void pass_over(const struct kfk_merge *merge, struct kfk_lane *lane)
 {
-    if (lane->held && seq_above(lane->item.seq, merge->seq))
+    if (kfk_lane_later(merge, lane))
         return;
     if (lane->held) {
         lane->pos = lane->item.offset + 1;
@@ -235,7 +240,7 @@ static int go_on(struct kfk_merge *merge, struct cdc_error *err)
     lane->pos = lane->item.offset + 1;
     lane->held = merge->moved = false;
     int rc = fetch(merge, i, err);
-    if (rc == CDC_OK && !seq_above(lane->item.seq, merge->seq)) {
+    if (rc == CDC_OK && !kfk_lane_later(merge, lane)) {
         sift_down(merge);
         return CDC_OK;
     }

@@ -4,9 +4,9 @@
  * Pure: where records come from is behind struct kfk_lane_ops, so that tests script them.
  *
  * A lane is one partition. For a commit whose highest `__seq` is S, its rows are all rows with
- * `__seq` <= S that were not given before. The caller sets each lane's `top` first: an offset below
- * which all records of the commit lie, and up to which the transactions are decided. A lane is done
- * when its next record has a greater `__seq`, or it has come to its top.
+ * `__seq` <= S below the lane's `top` that were not given before. The caller sets the tops first:
+ * an offset below which all records of the commit lie, and up to which the transactions are
+ * decided. A lane is done when its next record has a greater `__seq`, or is not below its top.
  *
  *     add lanes ──▶ set tops ──▶ begin(S) ──▶ next ... next ──▶ end ──▶ set tops ──▶ begin ...
  *
@@ -77,6 +77,8 @@ void kfk_merge_init(struct kfk_merge *merge, const struct kfk_lane_ops *ops, voi
 void kfk_merge_done(struct kfk_merge *merge);
 /* A lane that begins at that offset; its index is its number in order. */
 CDC_CHECK int kfk_merge_add(struct kfk_merge *merge, int64_t pos, struct cdc_error *err);
+/* Does the lane stand at a record of a later commit? */
+bool kfk_lane_later(const struct kfk_merge *merge, const struct kfk_lane *lane);
 /* Ends a commit: what was not read of it will not be given. Also where none is open. */
 void kfk_merge_end(struct kfk_merge *merge);
 /* Begins a commit. None is open. */

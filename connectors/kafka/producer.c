@@ -27,6 +27,7 @@
 #define ABORT_MS   2000
 #define INIT_MS    1000
 #define INIT_MAX_S 30
+#define QUIET_US   INT64_C(1000000) /* without any report: are the topics still there? */
 
 /* ---- what librdkafka tells ---- */
 
@@ -44,10 +45,13 @@ static void note_refused(struct kfk_trouble *trouble, const rd_kafka_message_t *
 {
     size_t bytes = report->len + report->key_len;
     trouble->refused++;
-    if (bytes <= trouble->bytes || !topic)
+    if (bytes <= trouble->bytes)
         return;
     trouble->bytes = bytes;
     trouble->topic = topic;
+    trouble->control = !topic;
+    if (!topic)
+        return;
     memcpy(trouble->seq, kfk_msg_of(report->payload ? report->payload : report->key)->seq,
            CDC_SEQ_LEN);
 }
@@ -57,13 +61,30 @@ static bool purged(rd_kafka_resp_err_t code)
     return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
 }
 
+/* false: the topic is another one than that of the records before. */
+static bool delivered(struct kfk_producer *prod, struct kfk_topic *topic,
+                      const rd_kafka_message_t *report)
+{
+    if (topic)
+        return kfk_topic_delivered(topic, report->partition, report->offset);
+    if (!kfk_offset_known(&prod->blind, report->partition, report->offset))
+        return true;
+    bool ok = report->offset >= prod->control_end;
+    if (ok)
+        prod->control_end = report->offset + 1;
+    return ok;
+}
+
 static void report_cb(rd_kafka_t *rk, const rd_kafka_message_t *report, void *opaque)
 {
     struct kfk_producer *prod = opaque;
     struct kfk_topic *topic = rd_kafka_topic_opaque(report->rkt); /* NULL: the control topic */
     (void)rk;
+    prod->reports++;
+    if (topic && topic->waiting > 0)
+        topic->waiting--;
     if (report->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (topic && !kfk_topic_delivered(topic, report->partition, report->offset))
+        if (!delivered(prod, topic, report))
             note_trouble(&prod->trouble, RD_KAFKA_RESP_ERR__INCONSISTENT,
                          "offsets of a topic went back: it was made again under us");
     } else if (!purged(report->err)) {
@@ -89,20 +110,51 @@ static void error_cb(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 
 /* ---- failures ---- */
 
+/* No policy can leave out what the checkpoint needs. */
+static int control_too_large(struct kafka *kf, size_t bytes, struct cdc_error *err)
+{
+    kf->ready = false;
+    return cdc_fail(err, CDC_OPERATOR, kf->control,
+                    "a checkpoint record of %zu bytes is larger than message.max.bytes (%zu) or "
+                    "the topic's max.message.bytes allows: raise them in sink.properties and on "
+                    "the topic",
+                    bytes, kf->prod->message_max);
+}
+
 /* The refusal leads to smaller batches, or to a record that is met by policy next time. */
 static void learn_refusal(struct kafka *kf, const struct kfk_trouble *trouble)
 {
     if (trouble->topic)
         trouble->topic->described = false; /* its limit may have been changed: ask again */
-    if (trouble->refused > 1 && kf->prod->batch_max > KFK_BATCH_MIN) {
+    if ((trouble->refused > 1 || trouble->control) && kf->prod->batch_max > KFK_BATCH_MIN) {
         kf->set.batch_bytes = KFK_BATCH_MIN; /* then each refusal is of one record */
         return;
     }
-    if (!trouble->topic || kf->n_refused == KFK_REFUSED_MAX)
+    if (!trouble->topic)
         return;
-    struct kfk_refused *ref = &kf->refused[kf->n_refused++];
+    struct kfk_refused *refused = realloc(kf->refused, (kf->n_refused + 1) * sizeof *refused);
+    if (!refused)
+        return; /* it is refused again, then */
+    kf->refused = refused;
+    struct kfk_refused *ref = &refused[kf->n_refused++];
     *ref = (struct kfk_refused){.topic = trouble->topic, .bytes = trouble->bytes};
     memcpy(ref->seq, trouble->seq, sizeof ref->seq);
+}
+
+/*
+ * _STATE only says that the transaction has failed before. Why, librdkafka tells to who asks for
+ * another one, which changes nothing; there may be no report of it.
+ */
+static void find_cause(struct kfk_producer *prod, rd_kafka_resp_err_t code)
+{
+    rd_kafka_error_t *error = NULL;
+    if (code == RD_KAFKA_RESP_ERR__STATE && prod->open && !prod->trouble.code)
+        error = rd_kafka_begin_transaction(prod->rk);
+    if (!error)
+        return;
+    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__STATE)
+        note_trouble(&prod->trouble, rd_kafka_error_code(error), rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
 }
 
 int kfk_producer_fail(struct kafka *kf, rd_kafka_resp_err_t code, const char *where,
@@ -115,16 +167,19 @@ int kfk_producer_fail(struct kafka *kf, rd_kafka_resp_err_t code, const char *wh
     kf->ready = false;
     if (deadly)
         note_trouble(&prod->trouble, deadly, fatal);
+    find_cause(prod, code);
     if (prod->trouble.code) { /* the cause; what failed now is its consequence */
         code = prod->trouble.code;
         event.code = code;
         memcpy(event.text, prod->trouble.text, sizeof event.text);
-        if (prod->trouble.topic)
-            where = prod->trouble.topic->name;
+        if (prod->trouble.topic || prod->trouble.control)
+            where = prod->trouble.topic ? prod->trouble.topic->name : kf->control;
     }
     enum kfk_act act = kfk_judge(code)->act;
     if (act == KFK_FENCED)
         kf->fenced = true;
+    if (act == KFK_RECORD && prod->trouble.control && prod->batch_max <= KFK_BATCH_MIN)
+        return control_too_large(kf, prod->trouble.bytes, err);
     if (act == KFK_RECORD)
         learn_refusal(kf, &prod->trouble);
     return kfk_fail(&(struct kfk_failure){.code = code,
@@ -152,6 +207,26 @@ static int fail_woken(struct kafka *kf, const char *what, struct cdc_error *err)
     return cdc_fail(err, CDC_RETRY, kf->set.brokers, "%s: told to stop before it was done", what);
 }
 
+static void look_if_quiet(struct kafka *kf)
+{
+    struct kfk_producer *prod = kf->prod;
+    struct kfk_topic *topic;
+    int64_t now = cdc_mono_us();
+    if (prod->heard != prod->reports) {
+        prod->heard = prod->reports;
+        prod->quiet_us = now;
+    }
+    if (now - prod->quiet_us < QUIET_US)
+        return;
+    rd_kafka_resp_err_t code = kfk_topics_look(kf, &topic);
+    prod->quiet_us = cdc_mono_us();
+    if (code && !prod->trouble.code) {
+        note_trouble(&prod->trouble, code, "it is gone, or has fewer partitions than it had");
+        prod->trouble.topic = topic;
+        prod->trouble.control = !topic;
+    }
+}
+
 /* Anything that ends the waiting of a transaction that is under way? */
 static int check_wait(struct kafka *kf, const char *what, struct cdc_error *err)
 {
@@ -162,7 +237,8 @@ static int check_wait(struct kafka *kf, const char *what, struct cdc_error *err)
         return fail_woken(kf, what, err);
     if (cdc_mono_us() - prod->begun_us > kf->set.transaction_timeout_us / 4 * 3)
         return kfk_producer_fail(kf, RD_KAFKA_RESP_ERR__TIMED_OUT, "", what, err);
-    return CDC_OK;
+    look_if_quiet(kf);
+    return prod->trouble.code ? kfk_producer_fail(kf, prod->trouble.code, "", what, err) : CDC_OK;
 }
 
 /* ---- birth and end ---- */
@@ -297,7 +373,7 @@ int kfk_producer_begin(struct kafka *kf, struct cdc_error *err)
     if (error)
         return fail_error(kf, error, "cannot begin a transaction", err);
     prod->open = true;
-    prod->begun_us = cdc_mono_us();
+    prod->begun_us = prod->quiet_us = cdc_mono_us();
     kf->rows = kf->bytes = 0;
     CDC_POINT("kafka.begun");
     return CDC_OK;
@@ -351,13 +427,8 @@ static int hand_over(struct kafka *kf, const struct kfk_out *out, struct kfk_msg
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return CDC_AGAIN;
     const char *name = out->topic ? out->topic->name : kf->control;
-    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !out->topic) {
-        kf->ready = false;
-        return cdc_fail(err, CDC_OPERATOR, name,
-                        "a checkpoint record of %zu bytes is larger than message.max.bytes (%zu) "
-                        "allows: raise it in sink.properties and on the topic",
-                        out->value.len, kf->prod->message_max);
-    }
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !out->topic)
+        return control_too_large(kf, out->key.len + out->value.len, err);
     return kfk_producer_fail(kf, code, name, "a record is not taken", err);
 }
 
@@ -382,6 +453,8 @@ int kfk_producer_send(struct kafka *kf, const struct kfk_out *out, struct cdc_er
         kfk_chunks_give(&prod->chunks, msg->chunk);
         return CDC_FAIL;
     }
+    if (out->topic)
+        out->topic->waiting++;
     kf->bytes += n;
     return CDC_OK;
 }

@@ -173,10 +173,8 @@ int kfk_reader_offsets(struct kfk_reader *rd, const char *topic, int32_t partiti
 
 struct control_read {
     struct kfk_reader *rd;
-    const char *topic;
+    const struct kfk_control_read *what;
     int64_t high; /* the end that must be reached */
-    kfk_record_fn *fn;
-    void *arg;
 };
 
 static int take(const struct control_read *cr, const rd_kafka_message_t *msg, struct cdc_error *err)
@@ -186,7 +184,7 @@ static int take(const struct control_read *cr, const rd_kafka_message_t *msg, st
                          &rec, err) < 0)
         return CDC_FAIL;
     rec.offset = msg->offset;
-    return cr->fn(cr->arg, &rec, err);
+    return cr->what->take(cr->what->arg, &rec, err);
 }
 
 /* CDC_OK: go on. CDC_END: *next is the end. */
@@ -200,7 +198,8 @@ static int handle(const struct control_read *cr, const rd_kafka_message_t *msg, 
     if (msg->err && transient(msg->err))
         return CDC_OK;
     if (msg->err)
-        return kfk_reader_fail(cr->rd, msg->err, cr->topic, "cannot read the control topic", err);
+        return kfk_reader_fail(cr->rd, msg->err, cr->what->topic, "cannot read the control topic",
+                               err);
     if (take(cr, msg, err) < 0)
         return CDC_FAIL;
     *next = msg->offset + 1;
@@ -222,27 +221,27 @@ static int consume(const struct control_read *cr, rd_kafka_topic_t *rkt, int64_t
         if (rc != CDC_OK)
             return rc == CDC_END ? CDC_OK : CDC_FAIL;
         if (!go_on(cr->rd, deadline))
-            return kfk_reader_fail(cr->rd, RD_KAFKA_RESP_ERR__TIMED_OUT, cr->topic,
+            return kfk_reader_fail(cr->rd, RD_KAFKA_RESP_ERR__TIMED_OUT, cr->what->topic,
                                    "cannot read the control topic", err);
     }
 }
 
-int kfk_reader_control(struct kfk_reader *rd, const char *topic, int64_t from, kfk_record_fn *fn,
-                       void *arg, int64_t *ret_next, struct cdc_error *err)
+int kfk_reader_control(struct kfk_reader *rd, struct kfk_control_read *what, struct cdc_error *err)
 {
-    struct control_read cr = {.rd = rd, .topic = topic, .fn = fn, .arg = arg};
+    struct control_read cr = {.rd = rd, .what = what};
     int64_t low, next;
     int32_t partitions;
-    int rc = kfk_reader_partitions(rd, topic, &partitions, err);
+    int rc = kfk_reader_partitions(rd, what->topic, &partitions, err);
     if (rc != CDC_OK)
         return rc;
-    if (kfk_reader_offsets(rd, topic, 0, &low, &cr.high, err) < 0)
+    if (kfk_reader_offsets(rd, what->topic, 0, &low, &cr.high, err) < 0)
         return CDC_FAIL;
-    next = from < low ? low : from; /* what compaction took was overwritten later on */
+    /* What compaction took was overwritten later on. */
+    next = what->next < low ? low : what->next;
     if (next < cr.high) {
-        rd_kafka_topic_t *rkt = rd_kafka_topic_new(rd->rk, topic, NULL);
+        rd_kafka_topic_t *rkt = rd_kafka_topic_new(rd->rk, what->topic, NULL);
         if (!rkt || rd_kafka_consume_start(rkt, 0, next) != 0)
-            rc = kfk_reader_fail(rd, rd_kafka_last_error(), topic, "cannot read it", err);
+            rc = kfk_reader_fail(rd, rd_kafka_last_error(), what->topic, "cannot read it", err);
         else
             rc = consume(&cr, rkt, &next, err);
         if (rkt) {
@@ -251,6 +250,6 @@ int kfk_reader_control(struct kfk_reader *rd, const char *topic, int64_t from, k
         }
     }
     if (rc == CDC_OK)
-        *ret_next = next;
+        what->next = next;
     return rc;
 }

@@ -55,13 +55,19 @@ CDC_CHECK int kfk_reader_offsets(struct kfk_reader *rd, const char *topic, int32
 /* Called for each record in order; CDC_FAIL ends the reading. */
 typedef int kfk_record_fn(void *arg, const struct kfk_record *rec, struct cdc_error *err);
 
+struct kfk_control_read {
+    const char *topic;
+    int64_t next; /* offset where to begin, -1: the topic's start; then where the next call does */
+    kfk_record_fn *take;
+    void *arg; /* of take */
+};
+
 /*
- * Reads a control topic from offset `from` (-1: its start) to its end: of a committed reader the
- * last stable offset as of the call. *ret_next: where the next call goes on (>= from). CDC_END: no
- * such topic. CDC_FATAL: a record that is none of ours.
+ * Reads a control topic to its end: of a committed reader the last stable offset as of the call.
+ * CDC_END: no such topic. CDC_FATAL: a record that is none of ours. Where it is not CDC_OK, `next`
+ * is as it was.
  */
-CDC_CHECK int kfk_reader_control(struct kfk_reader *rd, const char *topic, int64_t from,
-                                 kfk_record_fn *fn, void *arg, int64_t *ret_next,
+CDC_CHECK int kfk_reader_control(struct kfk_reader *rd, struct kfk_control_read *what,
                                  struct cdc_error *err);
 
 /* The error of a failed call on rd, with its last event; decided by errors.c. CDC_FAIL. */

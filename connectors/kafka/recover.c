@@ -70,17 +70,32 @@ static int take_record(void *arg, const struct kfk_record *rec, struct cdc_error
     return cdc_map_apply(in->map, &one) < 0 ? cdc_fail_oom(err) : CDC_OK;
 }
 
+/* What we have committed is not there: going on would begin a checkpoint that lacks most of it. */
+static int control_lost(const struct kafka *kf, const char *how, struct cdc_error *err)
+{
+    return cdc_fail(err, CDC_OPERATOR, kf->control,
+                    "the control topic was %s while this process wrote to it: the checkpoint is "
+                    "gone, and what stands in the other topics has no end that is known. Begin "
+                    "again by a new snapshot under another `name` (`sidestream drop` ends this "
+                    "pipeline)",
+                    how);
+}
+
 static int read_checkpoint(struct kafka *kf, struct kfk_reader *rd, struct cdc_map *ret,
                            struct cdc_error *err)
 {
     struct reading in = {.kf = kf, .map = ret, .owner = CDC_BUF(4096)};
-    int64_t next;
-    int rc = kfk_reader_control(rd, kf->control, -1, take_record, &in, &next, err);
+    struct kfk_control_read what = {
+        .topic = kf->control, .next = -1, .take = take_record, .arg = &in};
+    int rc = kfk_reader_control(rd, &what, err);
     if (rc == CDC_END)
         rc = cdc_fail(err, CDC_RETRY, kf->control, "the control topic vanished");
+    if (rc == CDC_OK && in.txn < kf->txn)
+        rc = control_lost(kf, "made again, or has lost records", err);
     if (rc == CDC_OK) {
         kf->read = true;
         kf->txn = in.txn;
+        kf->prod->control_end = what.next;
         kf->end = in.end;
         memcpy(kf->seq, in.end.seq, sizeof kf->seq);
         cdc_buf_done(&kf->owner);
@@ -117,10 +132,12 @@ static int check_owner(struct kafka *kf, struct kfk_reader *rd, struct cdc_error
 {
     struct cdc_buf seen = CDC_BUF(4096);
     struct kfk_owner owner;
-    int64_t next = -1, until = cdc_mono_us() + FENCE_WAIT_US;
+    struct kfk_control_read what = {
+        .topic = kf->control, .next = -1, .take = take_owner, .arg = &seen};
+    int64_t until = cdc_mono_us() + FENCE_WAIT_US;
     int rc = CDC_OK;
     while (rc == CDC_OK) {
-        rc = kfk_reader_control(rd, kf->control, next, take_owner, &seen, &next, err);
+        rc = kfk_reader_control(rd, &what, err);
         if (rc == CDC_END) { /* gone: what follows finds the checkpoint empty */
             rc = CDC_OK;
             break;
@@ -185,9 +202,11 @@ static int check_control(struct kafka *kf, struct kfk_reader *rd, int32_t partit
 static int ensure_control(struct kafka *kf, struct kfk_reader *rd, struct cdc_error *err)
 {
     int32_t n = 0;
-    int rc = kfk_reader_partitions(rd, kf->control, &n, err);
+    bool had = kf->read && kf->txn > 0;
+    int rc = had ? kfk_topics_count(kf, rd, kf->control, &n, err)
+                 : kfk_reader_partitions(rd, kf->control, &n, err);
     if (rc == CDC_END)
-        return make_control(kf, rd, err);
+        return had ? control_lost(kf, "deleted", err) : make_control(kf, rd, err);
     return rc == CDC_OK ? check_control(kf, rd, n, err) : rc;
 }
 

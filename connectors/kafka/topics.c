@@ -4,7 +4,9 @@
  * Each topic's state (tables, partitions, the next offset of each partition as far as known) lies
  * in the control topic. A topic that is made again under a running producer shows no error at all
  * (facts 4); what shows it is an offset that goes back: in a delivery report, or at a start a high
- * watermark below a saved end.
+ * watermark below a saved end. One that is gone shows in no report either, as long as the open
+ * transaction has no partition of it: librdkafka repeats AddPartitionsToTxn for ever. So a producer
+ * that waits looks whether the topics are there (kfk_topics_look), and recover judges.
  *
  * The number of partitions is taken from the brokers at a start and kept until the next: a key
  * changes its partition between two transactions and never in one.
@@ -22,6 +24,8 @@
 #define PATIENCE_US  INT64_C(20000000)
 #define SURE_US      INT64_C(3000000) /* until a topic counts as gone */
 #define BATCH_EXCESS 512              /* of a batch beside what batch.size counts */
+#define LOOK_MS      500
+#define LOOK_US      INT64_C(1000000)
 
 struct kfk_topic *kfk_topic_find(const struct kafka *kf, const char *name)
 {
@@ -56,6 +60,8 @@ void kfk_topics_unbind(struct kafka *kf)
         if (topic->rkt)
             rd_kafka_topic_destroy(topic->rkt);
         topic->rkt = NULL;
+        topic->waiting = 0;
+        topic->blind.on = false;
         topic->dirty = true; /* a transaction that would have saved it may be gone */
     }
 }
@@ -71,9 +77,19 @@ void kfk_topics_done(struct kafka *kf)
     kf->n_topics = 0;
 }
 
+bool kfk_offset_known(struct kfk_blind *blind, int32_t partition, int64_t offset)
+{
+    bool counted = blind->on && blind->partition == partition && blind->next == offset;
+    blind->on = offset < 0 || counted;
+    blind->partition = partition;
+    blind->next = offset + 1;
+    return !blind->on;
+}
+
 bool kfk_topic_delivered(struct kfk_topic *topic, int32_t partition, int64_t offset)
 {
-    if (partition < 0 || partition >= topic->state.partitions || offset < 0)
+    if (partition < 0 || partition >= topic->state.partitions ||
+        !kfk_offset_known(&topic->blind, partition, offset))
         return true;
     int64_t *end = &topic->state.ends[partition];
     topic->lost |= offset < *end;
@@ -249,15 +265,17 @@ static int verify_all_ends(struct kafka *kf, struct kfk_reader *rd, struct cdc_e
     return rc;
 }
 
-/* As kfk_reader_partitions, but a broker that has just started may not know of a topic yet. */
-static int count_sure(struct kafka *kf, struct kfk_reader *rd, const char *topic, int32_t *ret,
-                      struct cdc_error *err)
+/* A broker that has just started may not know of a topic yet. */
+int kfk_topics_count(struct kafka *kf, struct kfk_reader *rd, const char *topic, int32_t *ret,
+                     struct cdc_error *err)
 {
     int64_t until = cdc_mono_us() + SURE_US;
     int rc;
     while ((rc = kfk_reader_partitions(rd, topic, ret, err)) == CDC_END && cdc_mono_us() < until &&
            !atomic_load(&kf->woken))
         rd_kafka_poll(rd->rk, 100);
+    if (rc == CDC_END && cdc_mono_us() < until)
+        return cdc_fail(err, CDC_RETRY, topic, "told to stop before it was sure that it is gone");
     return rc;
 }
 
@@ -268,7 +286,7 @@ int kfk_topics_verify(struct kafka *kf, struct kfk_reader *rd, struct cdc_error 
         int32_t n = 0;
         if (!topic->made)
             continue;
-        int rc = count_sure(kf, rd, topic->name, &n, err);
+        int rc = kfk_topics_count(kf, rd, topic->name, &n, err);
         if (rc == CDC_END) {
             rc = lost(kf, topic, "there is no such topic", err);
             topic->made = false; /* it is made again where a table wants it */
@@ -280,6 +298,39 @@ int kfk_topics_verify(struct kafka *kf, struct kfk_reader *rd, struct cdc_error 
             return CDC_FAIL;
     }
     return verify_all_ends(kf, rd, err);
+}
+
+/* ---- look: is what records wait for still there? ---- */
+
+/* The producer's own question: librdkafka then knows it too, and no broker makes a topic for it. */
+static rd_kafka_resp_err_t look_at(struct kafka *kf, rd_kafka_topic_t *rkt, int32_t partitions)
+{
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(kf->prod->rk, 0, rkt, &md, LOOK_MS);
+    if (code)
+        return code;
+    if (md->topic_cnt == 1)
+        code = md->topics[0].err;
+    if (md->topic_cnt == 1 && code == 0 && md->topics[0].partition_cnt < partitions)
+        code = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+    rd_kafka_metadata_destroy(md);
+    return code;
+}
+
+rd_kafka_resp_err_t kfk_topics_look(struct kafka *kf, struct kfk_topic **ret)
+{
+    int64_t until = cdc_mono_us() + LOOK_US;
+    *ret = NULL;
+    rd_kafka_resp_err_t code = look_at(kf, kf->prod->control, 1);
+    for (size_t i = 0; i < kf->n_topics && code == 0 && cdc_mono_us() < until; i++) {
+        kf->looked = (kf->looked + 1) % kf->n_topics; /* where many wait: some of them each time */
+        struct kfk_topic *topic = kf->topics[kf->looked];
+        if (topic->waiting == 0)
+            continue;
+        *ret = topic;
+        code = look_at(kf, topic->rkt, topic->state.partitions);
+    }
+    return code && kfk_judge(code)->act == KFK_TOPIC ? code : 0;
 }
 
 /* ---- bind: what is needed before records can go there ---- */

@@ -37,15 +37,18 @@ static void put_frame(struct cdc_buf *buf, uint32_t id)
 
 /* ---- records that are too large ---- */
 
-/* By its size too: both halves of a key change have one __seq, and only one may be too large. */
-static bool was_refused(const struct kafka *kf, const struct kfk_topic *topic, const char *seq)
+/*
+ * The smallest size at which the broker refused it; SIZE_MAX: never. By its size too: both halves
+ * of a key change have one __seq, and only one may be too large.
+ */
+static size_t refused_at(const struct kafka *kf, const struct kfk_topic *topic, const char *seq)
 {
-    size_t bytes = kf->key.len + kf->value.len + SIZE_VARIES;
+    size_t bytes = kf->key.len + kf->value.len + SIZE_VARIES, ret = SIZE_MAX;
     for (size_t i = 0; i < kf->n_refused; i++)
         if (kf->refused[i].topic == topic && bytes >= kf->refused[i].bytes &&
-            memcmp(kf->refused[i].seq, seq, CDC_SEQ_LEN) == 0)
-            return true;
-    return false;
+            kf->refused[i].bytes < ret && memcmp(kf->refused[i].seq, seq, CDC_SEQ_LEN) == 0)
+            ret = kf->refused[i].bytes;
+    return ret;
 }
 
 /* Compressed records are measured by the broker; ours is then only librdkafka's bound. */
@@ -102,9 +105,13 @@ static int check_size(struct kafka *kf, const struct kfk_route *route, const str
                       struct cdc_error *err)
 {
     size_t limit = limit_of(kf, route->topic);
-    if (kf->n_refused > 0 && was_refused(kf, route->topic, rec->seq)) {
+    size_t refused = kf->n_refused > 0 ? refused_at(kf, route->topic, rec->seq) : SIZE_MAX;
+    if (refused != SIZE_MAX) {
         size_t known = route->topic->max_bytes - OVERHEAD; /* uncompressed it fits for sure */
-        return meet_oversized(kf, route, rec, known < limit ? known : limit, err);
+        known = known < limit ? known : limit;
+        /* Where the limit may not be asked for, it is a guess: less than last time, then. */
+        size_t less = refused > 4 * SIZE_VARIES ? refused - 2 * SIZE_VARIES : refused;
+        return meet_oversized(kf, route, rec, known < less ? known : less, err);
     }
     if (kf->key.len + kf->value.len <= limit)
         return CDC_OK;

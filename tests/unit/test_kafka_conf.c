@@ -59,6 +59,7 @@ static const struct row {
     REFUSED("queue.buffering.max.kbytes"),
     REFUSED("queue.buffering.max.messages"),
     REFUSED("allow.auto.create.topics"),
+    REFUSED("log.connection.close"),
     REFUSED("plugin.library.paths"),
 };
 
@@ -103,6 +104,7 @@ static void test_layers(void **state)
     assert_conf(conf, "transactional.id", "shop");
     assert_conf(conf, "transaction.timeout.ms", "30000");
     assert_conf(conf, "enable.idempotence", "true");
+    assert_conf(conf, "allow.auto.create.topics", "false"); /* a producer's default is true */
     assert_conf(conf, "compression.codec", "lz4");
     assert_conf(conf, "linger.ms", "50");
     assert_conf(conf, "message.max.bytes", "2000000");

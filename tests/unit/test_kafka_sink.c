@@ -4,6 +4,8 @@
  */
 #include "kafka_rig.h"
 
+#include <time.h>
+
 #define E(code) RD_KAFKA_RESP_ERR_##code
 
 enum api { PRODUCE = 0, INIT = 22, ADD_PARTITIONS = 24, END_TXN = 26 };
@@ -122,7 +124,7 @@ static const struct fault {
 
 static void push(struct rig *rig, enum api api, rd_kafka_resp_err_t code, int times)
 {
-    rd_kafka_resp_err_t codes[16];
+    rd_kafka_resp_err_t codes[64];
     for (int i = 0; i < times; i++)
         codes[i] = code;
     rd_kafka_mock_push_request_errors_array(rig->mock, (int16_t)api, (size_t)times, codes);
@@ -156,6 +158,26 @@ static void test_fault(void **state)
     rig_must(&rig, one_commit(&rig, "after"));
     rig_must(&rig, rig_recover(&rig));
     rig_position(&rig, "after");
+    rig_done(&rig);
+}
+
+/* The transaction fails while rows are written, and no report says why: a refusal stays one. */
+static void test_fails_between_rows(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, "", "");
+    rig_must(&rig, one_commit(&rig, "before"));
+    push(&rig, ADD_PARTITIONS, E(TOPIC_AUTHORIZATION_FAILED), 1);
+    int64_t until = cdc_mono_us() + 10000000;
+    int rc = CDC_OK;
+    while (rc == CDC_OK && cdc_mono_us() < until) {
+        rc = rig_write(&rig, 1);
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    assert_int_equal(rc, CDC_FAIL);
+    if (rig.err.action != CDC_OPERATOR)
+        fail_msg("action %d: %s", rig.err.action, rig.err.message);
     rig_done(&rig);
 }
 
@@ -375,38 +397,6 @@ static void test_oversized(void **state)
     rig_done(&rig);
 }
 
-/* Only the broker knew: smaller batches first, then that record is met by policy. */
-static void test_refused_by_the_broker(void **state)
-{
-    (void)state;
-    struct rig rig;
-    rig_start(&rig, "oversized: drop", "");
-    push(&rig, PRODUCE, E(MSG_SIZE_TOO_LARGE), 8);
-    assert_int_equal(one_commit(&rig, "x"), CDC_FAIL);
-    assert_int_equal(rig.kf->set.batch_bytes, KFK_BATCH_MIN);
-    assert_int_equal(rig.kf->n_refused, 0);
-    rd_kafka_mock_clear_request_errors(rig.mock, PRODUCE);
-    rig_must(&rig, rig_recover(&rig));
-    rig.next = 1;
-    push(&rig, PRODUCE, E(MSG_SIZE_TOO_LARGE), 8);
-    rig.word = 18000;
-    assert_int_equal(rig_write(&rig, 1) < 0 ? CDC_FAIL : rig_commit(&rig, "x"), CDC_FAIL);
-    assert_int_equal(rig.kf->n_refused, 1);
-    rd_kafka_mock_clear_request_errors(rig.mock, PRODUCE);
-    rig_must(&rig, rig_recover(&rig));
-    rig.next = 1;
-    rig_must(&rig, rig_write(&rig, 1));
-    assert_int_equal(rig.kf->rows, 0); /* left out, and said so */
-    rig.next = 2;
-    rig_must(&rig, rig_write(&rig, 1));
-    assert_int_equal(rig.kf->rows, 1);
-    rig.kf->refused[0].bytes *= 2; /* a smaller record of the same __seq was not it */
-    rig.next = 1;
-    rig_must(&rig, rig_write(&rig, 1));
-    assert_int_equal(rig.kf->rows, 2);
-    rig_done(&rig);
-}
-
 /* ---- topics that were lost ---- */
 
 static const struct lost_row {
@@ -454,6 +444,69 @@ static void test_topic_made_again(void **state)
     rig_done(&rig);
 }
 
+static void test_control_made_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, "", "");
+    rig_must(&rig, one_commit(&rig, "x"));
+    rig.kf->prod->control_end += 1000; /* it had more than it has */
+    assert_int_equal(one_commit(&rig, "y"), CDC_FAIL);
+    assert_int_equal(rig.err.action, CDC_REWIND);
+    rig.kf->txn += 100; /* and transactions that are not there */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rig_recover(&rig), CDC_FAIL);
+        assert_int_equal(rig.err.action, CDC_OPERATOR);
+        assert_string_equal(rig.err.where, "_sidestream.shop");
+    }
+    rig_done(&rig);
+}
+
+/* ---- a producer that waits looks whether its topics are there ---- */
+
+static const struct wait_row {
+    const char *name, *gone; /* the topic that metadata do not know any more */
+    rd_kafka_resp_err_t code;
+    int times;
+    bool survives;
+} wait_rows[] = {
+    {"waiting: topic deleted", "shop.public.words", E(UNKNOWN_TOPIC_OR_PART), 64, false},
+    {"waiting: control topic deleted", "_sidestream.shop", E(UNKNOWN_TOPIC_OR_PART), 64, false},
+    {"waiting: known in a moment", NULL, E(UNKNOWN_TOPIC_OR_PART), 5, true},
+    {"waiting: for the coordinator", NULL, E(COORDINATOR_LOAD_IN_PROGRESS), 5, true},
+};
+
+/* librdkafka repeats AddPartitionsToTxn without an end: only who looks knows before the time is up.
+ */
+static void test_waiting(void **state)
+{
+    const struct wait_row *row = *state;
+    struct rig rig;
+    rig_start(&rig, "transaction_timeout: 300s", "");
+    rig_must(&rig, one_commit(&rig, "before"));
+    if (row->gone)
+        rd_kafka_mock_topic_set_error(rig.mock, row->gone, E(UNKNOWN_TOPIC_OR_PART));
+    push(&rig, ADD_PARTITIONS, row->code, row->times);
+    int64_t began = cdc_mono_us();
+    int rc = one_commit(&rig, "during");
+    if (row->survives) {
+        assert_true(cdc_mono_us() - began > 1000000); /* else nobody looked */
+        rig_must(&rig, rc);
+    } else {
+        assert_int_equal(rc, CDC_FAIL);
+        assert_int_equal(rig.err.action, CDC_REWIND);
+        assert_string_equal(rig.err.where, row->gone);
+        rd_kafka_mock_clear_request_errors(rig.mock, ADD_PARTITIONS);
+        assert_int_equal(rig_recover(&rig), CDC_FAIL);
+        assert_int_equal(rig.err.action, CDC_OPERATOR);
+        assert_string_equal(rig.err.where, row->gone);
+        rd_kafka_mock_topic_set_error(rig.mock, row->gone, 0); /* it was only not known there */
+        rig_must(&rig, rig_recover(&rig));
+    }
+    rig_must(&rig, one_commit(&rig, "after"));
+    rig_done(&rig);
+}
+
 /* The ends are in the control topic: another process knows them too. */
 static void test_ends_are_saved(void **state)
 {
@@ -478,7 +531,7 @@ static void test_ends_are_saved(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[64], *to = tests;
+    struct CMUnitTest tests[96], *to = tests;
     const struct CMUnitTest plain[] = {
         cmocka_unit_test(test_commit_and_read_back),
         cmocka_unit_test(test_nothing_to_commit),
@@ -492,8 +545,9 @@ int main(void)
         cmocka_unit_test(test_without_key),
         cmocka_unit_test(test_partition_by_fields),
         cmocka_unit_test(test_compacted),
-        cmocka_unit_test(test_refused_by_the_broker),
+        cmocka_unit_test(test_fails_between_rows),
         cmocka_unit_test(test_topic_made_again),
+        cmocka_unit_test(test_control_made_again),
         cmocka_unit_test(test_ends_are_saved),
     };
     for (size_t i = 0; i < CM_COUNT(plain); i++)
@@ -502,6 +556,7 @@ int main(void)
     to = CM_ROWS(to, test_start, starts);
     to = CM_ROWS(to, test_oversized, size_rows);
     to = CM_ROWS(to, test_lost_topic, lost_rows);
+    to = CM_ROWS(to, test_waiting, wait_rows);
     if (getenv("KAFKA_TEST"))
         cmocka_set_test_filter(getenv("KAFKA_TEST"));
     return _cmocka_run_group_tests("kafka sink", tests, (size_t)(to - tests), NULL, NULL);

@@ -1,0 +1,132 @@
+/*
+ * test_kafka_refused.c - records that only the broker knows to be too large: smaller batches first,
+ * then each is met by policy, however many there are and whatever is known of the topic.
+ */
+#include "kafka_rig.h"
+
+#define TOO_LARGE RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+#define PRODUCE   0
+
+static void push(struct rig *rig)
+{
+    rd_kafka_resp_err_t codes[8];
+    for (size_t i = 0; i < CM_COUNT(codes); i++)
+        codes[i] = TOO_LARGE;
+    rd_kafka_mock_push_request_errors_array(rig->mock, PRODUCE, CM_COUNT(codes), codes);
+}
+
+/* Rows and a commit, which the broker refuses; then it goes on. */
+static void refuse(struct rig *rig, int rows)
+{
+    int64_t first = rig->next;
+    push(rig);
+    assert_int_equal(rig_write(rig, rows) < 0 ? CDC_FAIL : rig_commit(rig, "x"), CDC_FAIL);
+    assert_int_equal(rig->err.action, CDC_REWIND);
+    rd_kafka_mock_clear_request_errors(rig->mock, PRODUCE);
+    rig_must(rig, rig_recover(rig));
+    rig->next = first;
+}
+
+/* With batches of one large record: what is refused now is that record. */
+static void start(struct rig *rig, const char *sink)
+{
+    rig_start(rig, sink, "");
+    refuse(rig, 10);
+    assert_int_equal(rig->kf->set.batch_bytes, KFK_BATCH_MIN);
+    assert_int_equal(rig->kf->n_refused, 0);
+    rig->word = 18000;
+}
+
+static void test_drop(void **state)
+{
+    (void)state;
+    struct rig rig;
+    start(&rig, "oversized: drop");
+    refuse(&rig, 1);
+    assert_int_equal(rig.kf->n_refused, 1);
+    rig_must(&rig, rig_write(&rig, 1));
+    assert_int_equal(rig.kf->rows, 0); /* left out, and said so */
+    rig.next = 2;
+    rig_must(&rig, rig_write(&rig, 1));
+    assert_int_equal(rig.kf->rows, 1);
+    rig.kf->refused[0].bytes *= 2; /* a smaller record of the same __seq was not it */
+    rig.next = 1;
+    rig_must(&rig, rig_write(&rig, 1));
+    assert_int_equal(rig.kf->rows, 2);
+    rig_must(&rig, rig_commit(&rig, "y"));
+    assert_int_equal(rig.kf->n_refused, 0); /* what is committed does not come again */
+    rig_done(&rig);
+}
+
+/* Nobody may ask for the topic's limit: what was refused must become smaller than it was. */
+static void test_placeholder(void **state)
+{
+    (void)state;
+    struct rig rig;
+    start(&rig, "oversized: placeholder");
+    refuse(&rig, 1);
+    assert_false(rig.kf->topics[0]->described);
+    rig_must(&rig, rig_write(&rig, 1));
+    assert_int_equal(rig.kf->rows, 1);
+    assert_true(rig.kf->bytes < 1000);
+    rig_must(&rig, rig_commit(&rig, "y"));
+    rig_done(&rig);
+}
+
+/* What a report of the broker's leaves behind. */
+static int told(struct rig *rig, struct kfk_topic *topic, int64_t place, size_t bytes)
+{
+    struct kfk_trouble *trouble = &rig->kf->prod->trouble;
+    *trouble = (struct kfk_trouble){
+        .code = TOO_LARGE, .topic = topic, .control = !topic, .bytes = bytes, .refused = 1};
+    snprintf(trouble->seq, sizeof trouble->seq, "00000001-%024llx-000000000001", (long long)place);
+    return kfk_producer_fail(rig->kf, TOO_LARGE, "", "refused", &rig->err);
+}
+
+static void test_many(void **state)
+{
+    (void)state;
+    struct rig rig;
+    start(&rig, "oversized: drop");
+    rig_must(&rig, rig_write(&rig, 1));
+    rig_must(&rig, rig_commit(&rig, "y"));
+    for (int64_t place = 1; place <= 300; place++) {
+        assert_int_equal(told(&rig, rig.kf->topics[0], place, 15000), CDC_FAIL);
+        assert_int_equal(rig.err.action, CDC_REWIND);
+    }
+    rig_must(&rig, rig_recover(&rig));
+    rig.next = 300;
+    rig_must(&rig, rig_write(&rig, 1));
+    assert_int_equal(rig.kf->rows, 0);
+    rig.next = 301;
+    rig_must(&rig, rig_write(&rig, 1));
+    assert_int_equal(rig.kf->rows, 1);
+    rig_done(&rig);
+}
+
+/* No policy is for the checkpoint: a person must act, and is not asked over and over. */
+static void test_checkpoint(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, "oversized: drop", "");
+    assert_int_equal(told(&rig, NULL, 1, 9000000), CDC_FAIL);
+    assert_int_equal(rig.err.action, CDC_REWIND); /* was it only the batch? */
+    rig_must(&rig, rig_recover(&rig));
+    assert_int_equal(told(&rig, NULL, 1, 9000000), CDC_FAIL);
+    assert_int_equal(rig.err.action, CDC_OPERATOR);
+    assert_string_equal(rig.err.where, "_sidestream.shop");
+    assert_non_null(strstr(rig.err.message, "9000000"));
+    rig_done(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_placeholder),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_checkpoint),
+    };
+    return cmocka_run_group_tests_name("kafka refused", tests, NULL, NULL);
+}

@@ -13,8 +13,6 @@
 #include "config/settings.h"
 #include "http/face.h"
 
-#define PLACE 100 /* of a position that is JSON, so much is shown */
-
 static const char *text(const json_t *json, const char *key)
 {
     const char *val = json_string_value(json_object_get(json, key));
@@ -54,27 +52,9 @@ static void print_head(const json_t *json)
     }
 }
 
-/* A position that is JSON itself: `kind tx, file bin.000002, pos 3801`, its beginning. */
-static const char *place(const char *position, char to[PLACE])
-{
-    size_t n = 0;
-    if (*position != '{')
-        return position;
-    const char *at = position + 1;
-    for (; *at && n + 5 < PLACE; at++) {
-        if (*at == ',' || (*at == ':' && at[-1] == '"')) {
-            n += (size_t)snprintf(to + n, PLACE - n, *at == ',' ? ", " : " ");
-        } else if (!strchr("\"{}", *at)) {
-            to[n++] = *at;
-        }
-    }
-    snprintf(to + n, PLACE - n, "%s", *at ? " .." : "");
-    return to;
-}
-
 static void print_ladder(const json_t *json)
 {
-    char seconds[CDC_HUMAN], bytes[CDC_HUMAN], at[PLACE];
+    char seconds[CDC_HUMAN], bytes[CDC_HUMAN], at[CDC_HUMAN_PLACE];
     size_t i;
     json_t *rung;
     printf("\n%-18s %12s %12s  %s\n", "step", "behind by", "log", "position");
@@ -83,7 +63,7 @@ static void print_ladder(const json_t *json)
         printf("%-18s %12s %12s  %s\n", i == 0 ? "source's log ends" : text(rung, "rung"),
                i == 0 ? "" : cdc_human_seconds(number(rung, "seconds"), seconds),
                i == 0 ? "" : cdc_human_bytes(count(rung, "bytes"), bytes),
-               place(text(rung, "position"), at));
+               cdc_human_place(text(rung, "position"), at));
     }
 }
 

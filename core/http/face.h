@@ -65,6 +65,12 @@ const char *cdc_human_count(uint64_t n, char to[CDC_HUMAN]); /* 1,234,567 */
 const char *cdc_human_time(int64_t us, char to[CDC_HUMAN]);  /* 2026-11-21 13:33:42 UTC */
 /* copying 43 %; "done" and "failed" as they are. */
 const char *cdc_human_copy(const char *state, double part, char to[CDC_HUMAN]);
+/*
+ * A position: as it is, or of one that is JSON the beginning, without its signs:
+ * `kind tx, file bin.000002, pos 3801, gtids 0-1-100`.
+ */
+#define CDC_HUMAN_PLACE 100
+const char *cdc_human_place(const char *position, char to[CDC_HUMAN_PLACE]);
 /* A bound that this part of what was counted does not exceed; negative: nothing was counted. */
 double cdc_histogram_bound(const struct cdc_histogram *hist, double part);
 

@@ -72,6 +72,24 @@ const char *cdc_human_copy(const char *state, double part, char to[CDC_HUMAN])
     return to;
 }
 
+const char *cdc_human_place(const char *position, char to[CDC_HUMAN_PLACE])
+{
+    size_t n = 0;
+    if (*position != '{')
+        return position;
+    const char *at = position + 1;
+    for (; *at && n + 5 < CDC_HUMAN_PLACE; at++) {
+        if (*at == ',' || (*at == ':' && at[-1] == '"')) {
+            n += (size_t)snprintf(to + n, CDC_HUMAN_PLACE - n, *at == ',' ? ", " : " ");
+        } else if (!strchr("\"{}", *at)) {
+            to[n++] = *at;
+        }
+    }
+    at += strspn(at, "\"{}");
+    snprintf(to + n, CDC_HUMAN_PLACE - n, "%s", *at ? " .." : "");
+    return to;
+}
+
 double cdc_histogram_bound(const struct cdc_histogram *hist, double part)
 {
     uint64_t want = (uint64_t)ceil((double)hist->count * part), sum = 0;

@@ -72,10 +72,13 @@ int cdc_mail_serve(struct cdc_outlet *out, struct cdc_error *err)
 {
     struct cdc_mailbox *box = out->run->mailbox;
     struct cdc_mail mail;
+    out->mail_waits = false;
     while (box && cdc_mailbox_take(box, &mail) == CDC_OK) {
         bool waits = mail.command == CDC_COMMAND_PAUSE && cdc_pause_waits(out, mail.table);
-        if (waits && may_wait(out, &mail))
+        if (waits && may_wait(out, &mail)) {
+            out->mail_waits = true;
             return CDC_OK;
+        }
         if (!waits && carry_out(out, &mail, err) < 0)
             return CDC_FAIL;
     }

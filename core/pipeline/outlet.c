@@ -22,6 +22,8 @@
 #include "cdc/clock.h"
 #include "cdc/crash.h"
 
+#define MAIL_US 1000000 /* a command that waits is looked at again so soon */
+
 static void hand_over_ack(struct cdc_run *run)
 {
     pthread_mutex_lock(&run->lock);
@@ -183,13 +185,20 @@ static int take(struct cdc_outlet *out, struct cdc_batch *batch, struct cdc_erro
     return CDC_OK;
 }
 
+/* A command that waits for the source's answer has its own end, which nothing else may wake for. */
+static int64_t wake_due(const struct cdc_outlet *out)
+{
+    int64_t due = commit_due(out), look = cdc_mono_us() + MAIL_US;
+    return out->mail_waits && look < due ? look : due;
+}
+
 static int serve(struct cdc_outlet *out, struct cdc_error *err)
 {
     for (;;) {
         struct cdc_batch *batch;
         if (cdc_mail_serve(out, err) < 0)
             return CDC_FAIL;
-        int64_t due = commit_due(out);
+        int64_t due = wake_due(out);
         int rc = due <= cdc_mono_us() ? CDC_AGAIN : cdc_queue_pop(out->run->queue, due, &batch);
         if (rc == CDC_OK) {
             rc = take(out, batch, err);

@@ -107,6 +107,7 @@ struct cdc_outlet {
     bool begun;             /* a batch was taken: no commit before, its ack would be misread */
     enum cdc_cut cut;       /* of the last batch: may a commit be made here? */
     bool urgent, full;      /* ... and is wanted now */
+    bool mail_waits;        /* a command waits for the source's answer */
     bool states;            /* states of copies wait, which count as rows do */
 };
 

@@ -68,17 +68,26 @@ struct cdc_difference {
 
 struct cdc_diff;
 
+/* Where the file stands: the last commit it has applied. */
+struct cdc_diff_at {
+    uint64_t number;
+    const char *token; /* as the feed gave it; NULL: none yet. Lent until the next begin or free */
+};
+
 /*
  * Attaches the file, read-only. CDC_CONFIG: there is none; CDC_OPERATOR: no replica of this
- * pipeline. *ret_number: the commit it stands at.
+ * pipeline.
  */
 CDC_CHECK int cdc_diff_attach(struct cdc_replica *rep, const char *path, struct cdc_diff **ret,
-                              uint64_t *ret_number, struct cdc_error *err);
+                              struct cdc_diff_at *ret_at, struct cdc_error *err);
 /*
- * Fixes both and starts. CDC_AGAIN: the file has moved on to *ret_number meanwhile. CDC_OPERATOR:
- * what both call that commit is not the same one.
+ * Fixes both and starts. CDC_AGAIN: the file has moved on to *ret_at meanwhile, and is fixed there:
+ * bring ours to that commit and begin again. CDC_OPERATOR: what
+ * both call that commit is not the same one (where ours knows its time: else the feed was held to
+ * the file's own token, and has judged it).
  */
-CDC_CHECK int cdc_diff_begin(struct cdc_diff *diff, uint64_t *ret_number, struct cdc_error *err);
+CDC_CHECK int cdc_diff_begin(struct cdc_diff *diff, struct cdc_diff_at *ret_at,
+                             struct cdc_error *err);
 /* All tables of both, by name: CDC_END after the last. */
 CDC_CHECK int cdc_diff_table(struct cdc_diff *diff, const char **ret, struct cdc_error *err);
 /* Goes through that table: the next difference. *rows grows by each row of ours compared. */

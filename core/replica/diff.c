@@ -3,12 +3,15 @@
  *
  * The file is attached read-only. Both are fixed by one SQLite transaction, in which the file must
  * stand at the very commit that this replica was built up to: the same number, position and time.
- * Not the same token: two readers of one commit may go on from it in different words.
- * Then, for each table that either has:
- *   with a key      ours LEFT JOIN theirs by the key: lacking, differing; then theirs without ours
- *   without one     whole rows counted on both sides: SQLite sorts them, in a file if need be
- * Meta columns are compared like all others: both were made of the same records by the same rules.
- * A column that the file lacks is NULL there. Tables of a user in the file are not looked at.
+ * If the file has moved on by then, this replica follows inside the transaction: the file cannot
+ * move again, however busy its writer is (its WAL grows meanwhile, that is all). Not the same
+ * token: two readers of one commit may go on from it in different words. A feed that was held to
+ * the file's token (`until`) may not know position and time any more, but has compared the token
+ * with what it reads. Then, for each table that either has: with a key      ours LEFT JOIN theirs
+ * by the key: lacking, differing; then theirs without ours without one     whole rows counted on
+ * both sides: SQLite sorts them, in a file if need be Meta columns are compared like all others:
+ * both were made of the same records by the same rules. A column that the file lacks is NULL there.
+ * Tables of a user in the file are not looked at.
  */
 #include "replica/compare.h"
 
@@ -23,7 +26,7 @@ enum step { DIFF_OURS, DIFF_THEIRS, DIFF_OVER };
 
 struct cdc_diff {
     struct cdc_replica *rep;
-    char *path;
+    char *path, *token; /* token: of the commit the file stands at */
     bool attached, began;
     sqlite3_stmt *tables, *rows;
     char *table;                 /* the source's name of the table under way */
@@ -79,11 +82,24 @@ static int attach(struct cdc_diff *diff, struct cdc_error *err)
     return rc;
 }
 
+static int take_place(struct cdc_diff *diff, sqlite3_stmt *stmt, struct cdc_diff_at *ret,
+                      struct cdc_error *err)
+{
+    bool known = sqlite3_column_type(stmt, 2) != SQLITE_NULL;
+    free(diff->token);
+    diff->token = known ? rep_column_dup(stmt, 2) : NULL;
+    if (known && !diff->token)
+        return cdc_fail_oom(err);
+    *ret = (struct cdc_diff_at){.number = (uint64_t)sqlite3_column_int64(stmt, 1),
+                                .token = diff->token};
+    return CDC_OK;
+}
+
 /* The commit it stands at; whose replica it is. */
-static int number(struct cdc_diff *diff, uint64_t *ret, struct cdc_error *err)
+static int place(struct cdc_diff *diff, struct cdc_diff_at *ret, struct cdc_error *err)
 {
     sqlite3_stmt *stmt = NULL;
-    if (prepare(diff, "SELECT feed, \"commit\" FROM other._sidestream_position", &stmt, err))
+    if (prepare(diff, "SELECT feed, \"commit\", token FROM other._sidestream_position", &stmt, err))
         return CDC_FAIL;
     int rc = CDC_OK;
     if (sqlite3_step(stmt) != SQLITE_ROW)
@@ -93,13 +109,13 @@ static int number(struct cdc_diff *diff, uint64_t *ret, struct cdc_error *err)
         rc = cdc_fail(err, CDC_OPERATOR, diff->path,
                       "the replica belongs to another pipeline, not to \"%s\"", diff->rep->feed);
     else
-        *ret = (uint64_t)sqlite3_column_int64(stmt, 1);
+        rc = take_place(diff, stmt, ret, err);
     sqlite3_finalize(stmt);
     return rc;
 }
 
 int cdc_diff_attach(struct cdc_replica *rep, const char *path, struct cdc_diff **ret,
-                    uint64_t *ret_number, struct cdc_error *err)
+                    struct cdc_diff_at *ret_at, struct cdc_error *err)
 {
     if (access(path, R_OK) != 0)
         return cdc_fail(err, CDC_CONFIG, path, "there is no such file, or it may not be read");
@@ -109,7 +125,7 @@ int cdc_diff_attach(struct cdc_replica *rep, const char *path, struct cdc_diff *
     *diff = (struct cdc_diff){.rep = rep, .path = strdup(path), .key = CDC_BUF(SIZE_MAX / 2)};
     int rc = diff->path ? attach(diff, err) : cdc_fail_oom(err);
     if (rc == CDC_OK)
-        rc = number(diff, ret_number, err);
+        rc = place(diff, ret_at, err);
     if (rc == CDC_OK)
         *ret = diff;
     else
@@ -123,6 +139,7 @@ void cdc_diff_free(struct cdc_diff *diff)
         return;
     sqlite3_finalize(diff->tables);
     sqlite3_finalize(diff->rows);
+    diff->rep->pinned = false;
     if (diff->began)
         sqlite3_exec(diff->rep->db, "COMMIT", NULL, NULL, NULL);
     if (diff->attached)
@@ -130,6 +147,7 @@ void cdc_diff_free(struct cdc_diff *diff)
     cdc_buf_done(&diff->key);
     free(diff->columns);
     free(diff->table);
+    free(diff->token);
     free(diff->path);
     free(diff);
 }
@@ -139,7 +157,7 @@ static int same_commit(struct cdc_diff *diff, struct cdc_error *err)
 {
     sqlite3_stmt *stmt = NULL;
     if (prepare(diff,
-                "SELECT o.position IS m.position AND o.at IS m.at"
+                "SELECT m.at = '' OR (o.position IS m.position AND o.at IS m.at)"
                 " FROM other._sidestream_position o, main._sidestream_position m",
                 &stmt, err))
         return CDC_FAIL;
@@ -152,19 +170,17 @@ static int same_commit(struct cdc_diff *diff, struct cdc_error *err)
                            (unsigned long long)diff->rep->number);
 }
 
-int cdc_diff_begin(struct cdc_diff *diff, uint64_t *ret_number, struct cdc_error *err)
+int cdc_diff_begin(struct cdc_diff *diff, struct cdc_diff_at *ret_at, struct cdc_error *err)
 {
-    uint64_t now = 0;
-    if (cdc_replica_flush(diff->rep, err) || rep_exec(diff->rep, "BEGIN", err))
+    if (cdc_replica_flush(diff->rep, err))
         return CDC_FAIL;
-    diff->began = true;
-    if (number(diff, &now, err))
+    if (!diff->began && rep_exec(diff->rep, "BEGIN", err))
         return CDC_FAIL;
-    *ret_number = now;
-    if (now != diff->rep->number) {
-        diff->began = false;
-        return rep_exec(diff->rep, "COMMIT", err) ? CDC_FAIL : CDC_AGAIN;
-    }
+    diff->began = diff->rep->pinned = true;
+    if (place(diff, ret_at, err))
+        return CDC_FAIL;
+    if (ret_at->number != diff->rep->number)
+        return CDC_AGAIN;
     if (same_commit(diff, err))
         return CDC_FAIL;
     return prepare(diff,

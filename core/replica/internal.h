@@ -64,9 +64,10 @@ struct cdc_replica {
     struct rep_table *tables;
     struct rep_kept *kept;
     bool in_tx;
-    uint64_t rows;               /* in the open transaction */
-    uint64_t number;             /* durable */
-    uint64_t next;               /* of the last commit done, perhaps not yet durable */
+    bool pinned;     /* diff.c began SQLite's transaction and ends it; ours are parts of it */
+    uint64_t rows;   /* in the open transaction */
+    uint64_t number; /* durable */
+    uint64_t next;   /* of the last commit done, perhaps not yet durable */
     char *position, *at, *token; /* of `number` */
     char *next_position, *next_at, *next_token;
     struct cdc_buf sql, text, key; /* scratch */

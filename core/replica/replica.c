@@ -90,8 +90,11 @@ uint64_t cdc_replica_number(const struct cdc_replica *rep)
     return rep->number;
 }
 
+/* "": unknown. */
 static char *at_text(int64_t at_us)
 {
+    if (at_us == 0)
+        return strdup("");
     struct cdc_buf buf = CDC_BUF(64);
     struct cdc_value val = {.kind = CDC_TIMESTAMPTZ, .i = at_us};
     cdc_text_value(&buf, &val, 0);

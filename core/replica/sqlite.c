@@ -204,6 +204,9 @@ int rep_begin(struct cdc_replica *rep, struct cdc_error *err)
 {
     if (rep->in_tx)
         return CDC_OK;
+    rep->in_tx = rep->pinned;
+    if (rep->pinned)
+        return CDC_OK;
     int64_t number;
     if (rep_exec(rep, "BEGIN IMMEDIATE", err) ||
         ask(rep, "SELECT \"commit\" FROM _sidestream_position", &number, err))
@@ -229,7 +232,7 @@ int rep_commit(struct cdc_replica *rep, struct cdc_error *err)
         rep_kept_save(rep, err))
         return CDC_FAIL;
     CDC_POINT("replica.before_commit");
-    if (rep_exec(rep, "COMMIT", err))
+    if (!rep->pinned && rep_exec(rep, "COMMIT", err))
         return CDC_FAIL;
     CDC_POINT("replica.after_commit");
     rep->in_tx = false;

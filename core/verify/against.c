@@ -1,9 +1,9 @@
 /*
  * against.c - a replica's file against the private copy, at the commit that the file stands at.
  *
- * The file may be written meanwhile: it is fixed only once the copy has come to its commit, and if
- * it has moved on by then, the copy follows. A busy replica commits in groups of many rows, so this
- * comes to an end.
+ * The file may be written meanwhile, and so may the sink. The feed is held to the file's commit
+ * (its slot `until`), however much came behind it. The file is fixed once the copy has come to that
+ * commit; if it has moved on by then, the copy follows it once more.
  */
 #include "verify/internal.h"
 
@@ -53,15 +53,15 @@ static int all_tables(struct ver_run *run, struct cdc_diff *diff, struct cdc_err
 int ver_against(struct ver_run *run, struct cdc_error *err)
 {
     struct cdc_diff *diff = NULL;
-    uint64_t number = 0;
-    int rc = cdc_diff_attach(run->rep, run->opt->replica, &diff, &number, err);
+    struct cdc_diff_at at = {0};
+    int rc = cdc_diff_attach(run->rep, run->opt->replica, &diff, &at, err);
     if (rc != CDC_OK)
         return rc;
-    ver_say(run, "%s stands at commit %llu", run->opt->replica, (unsigned long long)number);
+    ver_say(run, "%s stands at commit %llu", run->opt->replica, (unsigned long long)at.number);
     do {
-        rc = ver_build_number(run, number, err);
+        rc = ver_build_at(run, &at, err);
         if (rc == CDC_OK)
-            rc = cdc_diff_begin(diff, &number, err);
+            rc = cdc_diff_begin(diff, &at, err);
     } while (rc == CDC_AGAIN);
     if (rc == CDC_OK)
         rc = all_tables(run, diff, err);

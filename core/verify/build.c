@@ -165,14 +165,19 @@ static int passed_by(const struct ver_run *run, uint64_t number, struct cdc_erro
                     want, have);
 }
 
-int ver_build_number(struct ver_run *run, uint64_t number, struct cdc_error *err)
+int ver_build_at(struct ver_run *run, const struct cdc_diff_at *at, struct cdc_error *err)
 {
+    const struct cdc_feed_ops *ops = run->opt->feed;
+    uint64_t number = at->number;
+    if (ops->until && at->token && run->last.number < number &&
+        ops->until(run->feed, at->token, err))
+        return CDC_FAIL;
     while (run->last.number < number) {
         int rc = ver_stopped(run, err) ? CDC_FAIL : ver_build_commit(run, err);
         if (rc == CDC_FAIL)
             return CDC_FAIL;
-        if (rc == CDC_AGAIN || run->last.number > number)
-            return passed_by(run, number, err);
+        if (rc == CDC_AGAIN)
+            break;
     }
-    return CDC_OK;
+    return run->last.number == number ? CDC_OK : passed_by(run, number, err);
 }

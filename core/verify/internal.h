@@ -52,7 +52,8 @@ CDC_CHECK int ver_build_all(struct ver_run *run, struct cdc_error *err);
 /* Until the sink has all that the view contains, at most until the deadline. */
 CDC_CHECK int ver_build_covering(struct ver_run *run, int64_t deadline_us, struct cdc_error *err);
 /* Exactly up to that commit. CDC_OPERATOR: the feed ends before, or gives it with later ones. */
-CDC_CHECK int ver_build_number(struct ver_run *run, uint64_t number, struct cdc_error *err);
+CDC_CHECK int ver_build_at(struct ver_run *run, const struct cdc_diff_at *at,
+                           struct cdc_error *err);
 uint32_t ver_incarnation(const struct ver_run *run); /* as the checkpoint says */
 
 /* verify.c */

@@ -33,7 +33,7 @@ struct cdc_feed_commit {
     const char *token; /* where to go on after this commit; text that only the feed understands */
     const char *from;  /* the source's positions, for people; "" if unknown */
     const char *to;
-    int64_t at_us;    /* when it was committed, by the writer's clock */
+    int64_t at_us;    /* when it was committed, by the writer's clock; 0 if unknown */
     size_t n_records; /* in all its files */
 };
 
@@ -77,6 +77,17 @@ struct cdc_feed_ops {
      * ret's strings live until the next call.
      */
     int (*commit)(struct cdc_feed *feed, struct cdc_feed_commit *ret, struct cdc_error *err);
+
+    /*
+     * A reader that is to stand exactly where another one does: from now on `commit` gives nothing
+     * behind the commit that the token was given with, though there be more. The last one given has
+     * that one's number, and then CDC_AGAIN comes, until a later token is named. Of such commits
+     * the positions and the time may be unknown, and the checkpoint is not to be asked for.
+     * CDC_OPERATOR: the token is not of what is read here, the feed stands beyond it already, or
+     * what came behind it has taken something away (compaction). The slot may be NULL: every commit
+     * is given by itself.
+     */
+    int (*until)(struct cdc_feed *feed, const char *token, struct cdc_error *err);
 
     /* The next row of this commit; `table` (schema.name) or NULL for all. CDC_END: no more. */
     int (*row)(struct cdc_feed *feed, const char *table, struct cdc_feed_row *ret,

@@ -394,6 +394,65 @@ static void test_tokens(void **state)
     end(&s);
 }
 
+/* The rows of the commits that the feed gives now; of the last of them the number. */
+static int64_t rows_of(struct cdc_feed *feed, uint64_t *number)
+{
+    struct cdc_feed_commit at;
+    struct cdc_feed_row row;
+    struct cdc_error err = {0};
+    int64_t n = 0;
+    int rc;
+    while ((rc = feed->ops->commit(feed, &at, &err)) == CDC_OK) {
+        assert_true(at.number > *number);
+        *number = at.number;
+        while ((rc = feed->ops->row(feed, NULL, &row, &err)) == CDC_OK)
+            n++;
+        assert_int_equal(rc, CDC_END);
+    }
+    if (rc != CDC_AGAIN)
+        fail_msg("feed: %s: %s", err.where, err.message);
+    return n;
+}
+
+#define HELD 4
+
+/* A feed that is held to another reader's token gives what that one had, though there is more. */
+static void test_until(void **state)
+{
+    struct stage s;
+    char *token = NULL, *tokens[HELD + 1] = {NULL};
+    struct cdc_feed *feed = NULL;
+    struct cdc_error err = {0};
+    start(&s, *state);
+    const struct cdc_feed_ops *ops = s.fix->ops->feed;
+    for (int i = 1; ops && ops->until && i <= HELD; i++) {
+        assert_true(write_rows(&s, i) >= 0);
+        assert_int_equal(commit(&s, "rows", CDC_COMMIT_ALL), CDC_OK);
+        assert_int_equal(rows_after(&s, &token), i);
+        tokens[i] = strdup(token);
+    }
+    for (int first = 1; tokens[1] && first <= HELD; first++) {
+        const struct cdc_feed_start whole = {.whole = true};
+        uint64_t number = 0, was = 0;
+        assert_int_equal(ops->open(&s.set->config, NULL, &whole, &feed, &err), CDC_OK);
+        assert_int_equal(ops->until(feed, "what no feed says", &err), CDC_FAIL);
+        assert_int_equal(err.action, CDC_OPERATOR);
+        for (int i = first; i <= HELD; i++, was = number) {
+            if (ops->until(feed, tokens[i], &err) != CDC_OK)
+                fail_msg("feed: %s: %s", err.where, err.message);
+            assert_int_equal(rows_of(feed, &number), i > first ? i : i * (i + 1) / 2);
+            assert_true(number > was);
+        }
+        int rc = first < HELD ? ops->until(feed, tokens[first], &err) : CDC_FAIL;
+        assert_int_equal(rc, CDC_FAIL); /* it stands beyond */
+        ops->close(feed);
+    }
+    for (int i = 1; i <= HELD; i++)
+        free(tokens[i]);
+    free(token);
+    end(&s);
+}
+
 static void test_a_policy(void **state)
 {
     struct stage s;
@@ -419,6 +478,7 @@ int sink_contract(const struct sink_fixture *fix)
         cmocka_unit_test_prestate(test_many_commits, with),
         cmocka_unit_test_prestate(test_two_instances, with),
         cmocka_unit_test_prestate(test_tokens, with),
+        cmocka_unit_test_prestate(test_until, with),
         cmocka_unit_test_prestate(test_a_policy, with),
     };
     return _cmocka_run_group_tests(fix->name, tests, sizeof tests / sizeof *tests, NULL, NULL);

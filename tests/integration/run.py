@@ -121,7 +121,7 @@ def options_of(argv):
     parser.add_argument("--sanitizer", choices=list(SANITIZERS), help="with the binary of make SANITIZE=...")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args(argv)
-    options.limit = options.limit or (420 if not options.rounds else 7200) * (3 if options.sanitizer else 1)
+    options.limit = options.limit or (900 if not options.rounds else 7200) * (3 if options.sanitizer else 1)
     return options
 
 

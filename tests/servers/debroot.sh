@@ -13,6 +13,8 @@ debroot() (
     shift 2
     a=${DEBROOT_CACHE:?}/$suite
     mkdir -p "$a/lists/partial" "$a/cache/archives/partial" "$a/debs" "$dest"
+    exec 8>"$a/lock" # PostgreSQL and MariaDB of one suite may be wanted at once
+    flock 8
     : >"$a/status"
     # shellcheck disable=SC2016  # apt's own placeholder
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/*$')
@@ -27,6 +29,7 @@ Dir::State::status "$a/status";
 Dir::Cache "$a/cache";
 APT::Sandbox::User "root";
 Acquire::Languages "none";
+Acquire::Retries "3";
 CONF
     export APT_CONFIG=$a/apt.conf
     [ -n "$(find "$a/lists" -name '*Packages*' -mmin -600 2>/dev/null)" ] || apt-get update -qq

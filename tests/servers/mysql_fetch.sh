@@ -30,8 +30,7 @@ my_debian() { # SUITE TREE PACKAGE...
 my_maven() { # ARTIFACT TREE PATH-IN-IT
     local tree=$2 jar=$2/jar
     mkdir -p "$jar" "$tree/usr"
-    # One at a time: Maven's own folder stands no two.
-    flock "$(my_cache)/maven.lock" mvn -q -B dependency:copy "-Dartifact=$1" "-DoutputDirectory=$jar" || return 1
+    "$(dirname "${BASH_SOURCE[0]}")/mvn.sh" dependency:copy "-Dartifact=$1" "-DoutputDirectory=$jar" || return 1
     case $3 in
     *.tar.gz) unzip -p "$jar"/*.jar "$3" | tar xz -C "$tree/usr" --exclude='libprotobuf.so*' ;;
     *)
@@ -111,7 +110,7 @@ my_plugins() { # KIND
         [ ! -e "$tree/.complete" ] || exit 0
         echo "mysql.sh: MariaDB's plugins out of mariadb-server" >&2
         rm -rf "$tree" && mkdir -p "$tree" && cd "$tree" &&
-            apt-get download -qq -o APT::Sandbox::User=root "mariadb-server=$version" &&
+            apt-get download -qq -o APT::Sandbox::User=root -o Acquire::Retries=3 "mariadb-server=$version" &&
             dpkg-deb --fsys-tarfile ./*.deb | tar -x ./usr/lib/mysql/plugin && rm ./*.deb && touch .complete
     ) >&2 || return 1
     echo "$tree/usr/lib/mysql/plugin"

@@ -47,10 +47,12 @@ pg_up() {
 
 pg_down() { pg_as "$1/pg_ctl" -D "$2/data" -m "${3:-fast}" -w -t "${PG_STOP_TIMEOUT:-60}" stop >/dev/null; }
 
-# SIGQUIT would let the children clean up; SIGKILL to the postmaster's own process group does not.
+# SIGQUIT would let the children clean up; SIGKILL to the postmaster's own process group does not. Stopped, it has no more
+# children while they are counted: one that was missed would keep the shared memory, and the next start would be refused.
 pg_crash() {
     local pid pids
     pid=$(head -1 "$1/data/postmaster.pid") || return 1
+    kill -STOP "$pid" 2>/dev/null
     pids=$(ps -o pid= --ppid "$pid")
     # shellcheck disable=SC2086  # a list of numbers
     kill -9 "$pid" $pids 2>/dev/null

@@ -24,7 +24,7 @@ registry_fetch() (
         echo "fetch: Apicurio Registry $REGISTRY_VERSION" >&2
         rm -rf "$dest"
         mkdir -p "$dest/app"
-        mvn -q -B dependency:copy "-Dartifact=io.apicurio:apicurio-registry-app:$REGISTRY_VERSION:tar.gz:all" \
+        "$registry_here/mvn.sh" dependency:copy "-Dartifact=io.apicurio:apicurio-registry-app:$REGISTRY_VERSION:tar.gz:all" \
             "-DoutputDirectory=$dest" >&2
         tar xzf "$dest"/*.tar.gz -C "$dest/app"
         rm "$dest"/*.tar.gz

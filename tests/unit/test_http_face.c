@@ -273,14 +273,55 @@ static void test_human(void **state)
     assert_string_equal(text, row->text);
 }
 
+/* As many as fit beside "gtids ". */
+#define TEN  "0123456789"
+#define FULL TEN TEN TEN TEN TEN TEN TEN TEN "012345678"
+#define UUID "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+
+static const struct place_row {
+    const char *name, *position, *text;
+} place_rows[] = {
+    {"none", "", ""},
+    {"PostgreSQL's", "tx 0/1A2B3C 0/1A2B00 771 1700000000", "tx 0/1A2B3C 0/1A2B00 771 1700000000"},
+    {"MySQL, before any GTID",
+     "{\"kind\":\"tx\",\"file\":\"bin.000003\",\"pos\":157,\"gtids\":\"\"}",
+     "kind tx, file bin.000003, pos 157, gtids "},
+    {"MySQL without GTIDs",
+     "{\"kind\":\"tx\",\"file\":\"bin.000003\",\"pos\":5368709120,\"gtids\":null}",
+     "kind tx, file bin.000003, pos 5368709120, gtids null"},
+    {"MariaDB, two domains",
+     "{\"kind\":\"tx\",\"file\":\"bin.000003\",\"pos\":1234,\"gtids\":\"0-1-100,2-7-55\"}",
+     "kind tx, file bin.000003, pos 1234, gtids 0-1-100, 2-7-55"},
+    {"MySQL, ranges and tags",
+     "{\"kind\":\"tx\",\"file\":\"a.b.1000000\",\"pos\":4,\"gtids\":\"" UUID ":1-5:7:blue:3\"}",
+     "kind tx, file a.b.1000000, pos 4, gtids " UUID ":1-5:7:blue:3"},
+    {"MySQL, more servers than there is room for",
+     "{\"kind\":\"tx\",\"file\":\"bin.000003\",\"pos\":4,\"gtids\":\"" UUID ":1-5," UUID ":1-6\"}",
+     "kind tx, file bin.000003, pos 4, gtids " UUID ":1-5, 3e11fa47-71ca- .."},
+    {"an XA transaction that is open",
+     "{\"kind\":\"tx\",\"file\":\"b.3\",\"pos\":12,\"gtids\":\"0-1-9\",\"xa\":[{\"xid\":\"X'61',X''"
+     ",1\"}]}",
+     "kind tx, file b.3, pos 12, gtids 0-1-9, xa [xid X'61', X'', 1]"},
+    {"as long as there is room", "{\"gtids\":\"" FULL "\"}", "gtids " FULL},
+    {"longer", "{\"gtids\":\"" FULL "1\"}", "gtids " FULL " .."},
+};
+
+static void test_place(void **state)
+{
+    const struct place_row *row = *state;
+    char text[CDC_HUMAN_PLACE];
+    assert_string_equal(cdc_human_place(row->position, text), row->text);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[CM_COUNT(ready_rows) + CM_COUNT(form_rows) + CM_COUNT(copy_rows) +
-                            CM_COUNT(human_rows) + 2];
+                            CM_COUNT(human_rows) + CM_COUNT(place_rows) + 2];
     struct CMUnitTest *to = CM_ROWS(tests, test_ready, ready_rows);
     to = CM_ROWS(to, test_form, form_rows);
     to = CM_ROWS(to, test_copy, copy_rows);
     to = CM_ROWS(to, test_human, human_rows);
+    to = CM_ROWS(to, test_place, place_rows);
     *to++ = (struct CMUnitTest)cmocka_unit_test(test_bad_text);
     *to = (struct CMUnitTest)cmocka_unit_test(test_histogram);
     return cmocka_run_group_tests_name("http_face", tests, NULL, NULL);

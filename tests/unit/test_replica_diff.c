@@ -70,24 +70,39 @@ static void exec(const char *path, const char *sql)
     sqlite3_close(con);
 }
 
-/* The script into a private replica, as far as it goes. */
-static struct cdc_replica *build(const char *script)
+/* Commits of the script behind that one. held: as a feed that was held to a token gives them. */
+static void read_on(struct cdc_replica *rep, const char *script, uint64_t after, bool held)
 {
     struct cdc_config cfg = {.path = script, .name = "shop"};
-    struct cdc_replica *rep = NULL;
     struct cdc_feed *feed = NULL;
     struct cdc_feed_commit commit;
     struct cdc_feed_row row;
-    assert_int_equal(cdc_replica_temporary("shop", &rep, NULL), CDC_OK);
-    assert_int_equal(fake_feed_ops.open(&cfg, NULL, &(struct cdc_feed_start){0}, &feed, NULL),
-                     CDC_OK);
+    const struct cdc_feed_start start = {.after = after};
+    assert_int_equal(fake_feed_ops.open(&cfg, NULL, &start, &feed, NULL), CDC_OK);
     while (fake_feed_ops.commit(feed, &commit, NULL) == CDC_OK) {
         while (fake_feed_ops.row(feed, NULL, &row, NULL) == CDC_OK)
             assert_int_equal(cdc_replica_apply(rep, &row, NULL), CDC_OK);
+        if (held) {
+            commit.at_us = 0;
+            commit.to = "";
+        }
         assert_int_equal(cdc_replica_done(rep, &commit, 3, NULL), CDC_OK);
     }
     fake_feed_ops.close(feed);
+}
+
+/* The script into a private replica, as far as it goes. */
+static struct cdc_replica *build_held(const char *script, bool held)
+{
+    struct cdc_replica *rep = NULL;
+    assert_int_equal(cdc_replica_temporary("shop", &rep, NULL), CDC_OK);
+    read_on(rep, script, 0, held);
     return rep;
+}
+
+static struct cdc_replica *build(const char *script)
+{
+    return build_held(script, false);
 }
 
 static void note(struct db *db, const char *table, const struct cdc_difference *diff)
@@ -130,14 +145,15 @@ static void test_row(void **state)
     const struct row *row = *state;
     struct db db;
     struct cdc_diff *diff = NULL;
-    uint64_t number = 0;
+    struct cdc_diff_at at = {0};
     db_init(&db);
     db_must(&db, SCRIPT);
     exec(db.path, row->sql);
     struct cdc_replica *rep = build(SCRIPT);
-    assert_int_equal(cdc_diff_attach(rep, db.path, &diff, &number, &db.err), CDC_OK);
-    assert_int_equal(number, 4);
-    assert_int_equal(cdc_diff_begin(diff, &number, &db.err), CDC_OK);
+    assert_int_equal(cdc_diff_attach(rep, db.path, &diff, &at, &db.err), CDC_OK);
+    assert_int_equal(at.number, 4);
+    assert_int_equal(strncmp(at.token, "4 ", 2), 0);
+    assert_int_equal(cdc_diff_begin(diff, &at, &db.err), CDC_OK);
     assert_int_equal(diff_all(&db, diff), 8);
     assert_string_equal(db.dump, row->expect);
     cdc_diff_free(diff);
@@ -156,6 +172,8 @@ static const struct refusal refusals[] = {
     {"of another pipeline", "UPDATE _sidestream_position SET feed = 'other'", CDC_OPERATOR,
      "another pipeline"},
     {"no position", "DELETE FROM _sidestream_position", CDC_OPERATOR, "where it stands"},
+    {"of a program before tokens", "ALTER TABLE _sidestream_position DROP COLUMN token",
+     CDC_OPERATOR, "is it a replica"},
     {"of another lake", "UPDATE _sidestream_position SET at = 'then'", CDC_OPERATOR,
      "built from something else"},
 };
@@ -165,14 +183,14 @@ static void test_refusal(void **state)
     const struct refusal *row = *state;
     struct db db;
     struct cdc_diff *diff = NULL;
-    uint64_t number = 0;
+    struct cdc_diff_at at = {0};
     db_init(&db);
     db_must(&db, SCRIPT);
     exec(db.path, row->sql);
     struct cdc_replica *rep = build(SCRIPT);
-    int rc = cdc_diff_attach(rep, db.path, &diff, &number, &db.err);
+    int rc = cdc_diff_attach(rep, db.path, &diff, &at, &db.err);
     if (rc == CDC_OK)
-        rc = cdc_diff_begin(diff, &number, &db.err);
+        rc = cdc_diff_begin(diff, &at, &db.err);
     assert_int_equal(rc, CDC_FAIL);
     assert_int_equal(db.err.action, row->action);
     if (!strstr(db.err.message, row->says))
@@ -182,25 +200,51 @@ static void test_refusal(void **state)
     db_done(&db);
 }
 
-/* The file goes on while it is looked at: it is noticed, and the copy may follow. */
+#define ONE "@public.t 1 soft *id:i a:s; c 1.1 1 x"
+#define TWO ONE " | c 2.1 2 y; c 2.2 3 y; @public.u 1 soft *id:i; c 2.3 1"
+
+/* The file goes on while it is looked at: it is noticed and fixed, and the copy follows. */
 static void test_moves_on(void **state)
 {
     (void)state;
     struct db db;
     struct cdc_diff *diff = NULL;
-    uint64_t number = 0;
+    struct cdc_diff_at at = {0};
     db_init(&db);
-    db_must(&db, "@public.t 1 soft *id:i a:s; c 1.1 1 x");
-    struct cdc_replica *rep = build("@public.t 1 soft *id:i a:s; c 1.1 1 x | c 2.1 2 y");
-    assert_int_equal(cdc_diff_attach(rep, db.path, &diff, &number, &db.err), CDC_OK);
-    assert_int_equal(number, 1);
-    assert_int_equal(cdc_diff_begin(diff, &number, &db.err), CDC_AGAIN);
-    assert_int_equal(number, 1);
-    db_must(&db, "@public.t 1 soft *id:i a:s; c 1.1 1 x | c 2.1 2 y");
-    assert_int_equal(cdc_diff_begin(diff, &number, &db.err), CDC_OK);
-    db_must(&db, "@public.t 1 soft *id:i a:s; c 1.1 1 x | c 2.1 2 y | d 3.1 2 ~");
-    assert_int_equal(diff_all(&db, diff), 2);
+    db_must(&db, ONE);
+    struct cdc_replica *rep = build(ONE);
+    assert_int_equal(cdc_diff_attach(rep, db.path, &diff, &at, &db.err), CDC_OK);
+    assert_int_equal(at.number, 1);
+    db_must(&db, TWO);
+    assert_int_equal(cdc_diff_begin(diff, &at, &db.err), CDC_AGAIN);
+    assert_int_equal(at.number, 2);
+    db_must(&db, TWO " | d 3.1 2 ~"); /* that is not seen any more */
+    read_on(rep, TWO, 1, false);
+    assert_int_equal(cdc_diff_begin(diff, &at, &db.err), CDC_OK);
+    assert_int_equal(at.number, 2);
+    db_must(&db, TWO " | d 3.1 2 ~ | c 4.1 5 z");
+    assert_int_equal(diff_all(&db, diff), 4);
     assert_string_equal(db.dump, "");
+    cdc_diff_free(diff);
+    cdc_replica_close(rep);
+    db_done(&db);
+}
+
+/* A feed that was held to the file's token has judged it, and knows neither position nor time. */
+static void test_held(void **state)
+{
+    (void)state;
+    struct db db;
+    struct cdc_diff *diff = NULL;
+    struct cdc_diff_at at = {0};
+    db_init(&db);
+    db_must(&db, SCRIPT);
+    exec(db.path, "UPDATE \"public.t\" SET a = 'q' WHERE id = 1");
+    struct cdc_replica *rep = build_held(SCRIPT, true);
+    assert_int_equal(cdc_diff_attach(rep, db.path, &diff, &at, &db.err), CDC_OK);
+    assert_int_equal(cdc_diff_begin(diff, &at, &db.err), CDC_OK);
+    assert_int_equal(diff_all(&db, diff), 8);
+    assert_string_equal(db.dump, "public.t differs {\"id\":1} a");
     cdc_diff_free(diff);
     cdc_replica_close(rep);
     db_done(&db);
@@ -211,10 +255,10 @@ static void test_no_file(void **state)
     (void)state;
     struct db db;
     struct cdc_diff *diff = NULL;
-    uint64_t number = 0;
+    struct cdc_diff_at at = {0};
     db_init(&db);
     struct cdc_replica *rep = build(SCRIPT);
-    assert_int_equal(cdc_diff_attach(rep, db.path, &diff, &number, &db.err), CDC_FAIL);
+    assert_int_equal(cdc_diff_attach(rep, db.path, &diff, &at, &db.err), CDC_FAIL);
     assert_int_equal(db.err.action, CDC_CONFIG);
     assert_int_equal(access(db.path, F_OK), -1);
     cdc_replica_close(rep);
@@ -227,15 +271,15 @@ static void test_odd_name(void **state)
     (void)state;
     struct db db;
     struct cdc_diff *diff = NULL;
-    uint64_t number = 0;
+    struct cdc_diff_at at = {0};
     db_init(&db);
     char path[128];
     snprintf(path, sizeof path, "%s/a%%41?b#c &d.db", db.dir);
     strcpy(db.path, path);
     db_must(&db, SCRIPT);
     struct cdc_replica *rep = build(SCRIPT);
-    assert_int_equal(cdc_diff_attach(rep, db.path, &diff, &number, &db.err), CDC_OK);
-    assert_int_equal(cdc_diff_begin(diff, &number, &db.err), CDC_OK);
+    assert_int_equal(cdc_diff_attach(rep, db.path, &diff, &at, &db.err), CDC_OK);
+    assert_int_equal(cdc_diff_begin(diff, &at, &db.err), CDC_OK);
     assert_int_equal(diff_all(&db, diff), 8);
     cdc_diff_free(diff);
     cdc_replica_close(rep);
@@ -246,6 +290,7 @@ int main(void)
 {
     static const struct CMUnitTest single[] = {
         cmocka_unit_test(test_moves_on),
+        cmocka_unit_test(test_held),
         cmocka_unit_test(test_no_file),
         cmocka_unit_test(test_odd_name),
     };

@@ -407,13 +407,32 @@ static void test_refusal(void **state)
 /* ---- against a replica's file ---- */
 
 static unsigned joined; /* the feed gives its first so many commits as one */
+static uint64_t last;   /* given */
+static char bound[64];  /* the token it is held to; "": none */
 
 static int commit_joined(struct cdc_feed *feed, struct cdc_feed_commit *ret, struct cdc_error *err)
 {
+    uint64_t most = bound[0] ? strtoull(bound, NULL, 10) : UINT64_MAX;
+    if (last >= most)
+        return CDC_AGAIN;
     int rc = fake_feed_ops.commit(feed, ret, err);
-    while (rc == CDC_OK && ret->number < joined)
+    while (rc == CDC_OK && ret->number < joined && ret->number < most)
         rc = fake_feed_ops.commit(feed, ret, err);
-    return rc;
+    if (rc != CDC_OK)
+        return rc;
+    last = ret->number;
+    if (last == most && strcmp(ret->token, bound) != 0)
+        return cdc_fail(err, CDC_OPERATOR, "fake", "another feed");
+    ret->to = bound[0] ? "" : ret->to;
+    ret->at_us = bound[0] ? 0 : ret->at_us;
+    return CDC_OK;
+}
+
+static int until(struct cdc_feed *feed, const char *token, struct cdc_error *err)
+{
+    (void)feed, (void)err;
+    snprintf(bound, sizeof bound, "%s", token);
+    return CDC_OK;
 }
 
 #define THREE T "c 1.1 1 x | u 2.1 1 y | c 3.1 2 z"
@@ -422,12 +441,19 @@ static const struct against {
     const char *name, *replica, *feed; /* scripts */
     unsigned joined;
     const char *says; /* NULL: equal */
+    bool held;        /* the feed can be held to a token */
 } against[] = {
-    {"at the end", THREE, THREE, 0, NULL},
-    {"before the end", T "c 1.1 1 x | u 2.1 1 y", THREE, 0, NULL},
-    {"beyond the end", THREE, T "c 1.1 1 x", 0, "commit 3, which is not there (commit 1 is)"},
-    {"commits that come together", T "c 1.1 1 x | u 2.1 1 y", THREE, 3, "later ones (up to 3)"},
-    {"together, up to the last", T "c 1.1 1 x", T "c 1.1 1 x", 1, NULL},
+    {"at the end", THREE, THREE, 0, NULL, false},
+    {"before the end", T "c 1.1 1 x | u 2.1 1 y", THREE, 0, NULL, false},
+    {"beyond the end", THREE, T "c 1.1 1 x", 0, "commit 3, which is not there (commit 1 is)",
+     false},
+    {"commits that come together", T "c 1.1 1 x | u 2.1 1 y", THREE, 3, "later ones (up to 3)",
+     false},
+    {"together, up to the last", T "c 1.1 1 x", T "c 1.1 1 x", 1, NULL, false},
+    {"held to the file's commit", T "c 1.1 1 x | u 2.1 1 y", THREE, 3, NULL, true},
+    {"held to the last one", THREE, THREE, 0, NULL, true},
+    {"held beyond the end", THREE, T "c 1.1 1 x", 1, "commit 3, which is not there", true},
+    {"held to another feed's", T "c 1.1 1 x | u 2.1 1 z", THREE, 3, "another feed", true},
 };
 
 static void test_against(void **state)
@@ -444,8 +470,13 @@ static void test_against(void **state)
     run.cfg.path = row->feed;
     run.opt.replica = path;
     joined = row->joined;
+    last = 0;
+    bound[0] = '\0';
     feed_ops.commit = commit_joined;
+    feed_ops.until = row->held ? until : NULL;
     run_it(&run);
+    if (!row->says && run.rc != CDC_OK)
+        fail_msg("%s", run.err.message);
     assert_int_equal(run.rc, row->says ? CDC_FAIL : CDC_OK);
     if (row->says && !strstr(run.err.message, row->says))
         fail_msg("%s", run.err.message);

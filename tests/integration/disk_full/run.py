@@ -31,9 +31,15 @@ def main(l):
             time.sleep(1)
             assert car.alive(), f"must wait for room, not end with {car.process.returncode}\n{car.log()[-1500:]}"
         commits = len(lake.Lake(car.lake).commits())
-        size += r.randint(3000, 6000)  # room for what gathered meanwhile: it comes in one commit
-        subprocess.run(["mount", "-o", f"remount,size={size}k", disk], check=True)
-        wait.until("a commit after room was made", lambda: len(lake.Lake(car.lake).commits()) > commits, 45)
+        for _ in range(3):  # room for what gathered meanwhile: it comes in one commit, and on a slow machine is more
+            size += r.randint(3000, 6000)
+            subprocess.run(["mount", "-o", f"remount,size={size}k", disk], check=True)
+            try:
+                wait.until("a commit after room was made", lambda: len(lake.Lake(car.lake).commits()) > commits, 25)
+                break
+            except wait.Timeout:
+                l.step(f"{size} KiB are not enough")
+        assert len(lake.Lake(car.lake).commits()) > commits, f"no commit with {size} KiB\n{car.log()[-1500:]}"
         l.step(f"went on with {size} KiB")
     writers.stop()
     subprocess.run(["mount", "-o", "remount,size=500m", disk], check=True)
@@ -53,9 +59,8 @@ def stuck(l, car):
         n = len(list(folder.iterdir()))
         if n != last[0]:
             last[:] = [n, time.monotonic()]
-        return time.monotonic() - last[1] > 1.5
-    wait.until("the disk to fill", still, 60)
-    assert "No space left" in car.log()[-5000:], f"nothing said about the full disk\n{car.log()[-1500:]}"
+        return time.monotonic() - last[1] > 1.5 and "No space left" in car.log()[-5000:]  # a busy machine may stand still, too
+    wait.until("the disk to fill, and a word about it", still, 60)
 
 
 lab.run(main)

@@ -61,6 +61,7 @@ def taken_over(l, version, r):
     l.step("both slots are on the standby")
     writers = workload.Writers(pg, l.seed, 3, pause=0.01).start()
     time.sleep(1 + r.random())
+    wait.until("rows from the old primary", lambda: incarnations(car) == [1])
     pg.crash()
     writers.stop()
     if r.random() < 0.5:
@@ -69,7 +70,7 @@ def taken_over(l, version, r):
         l.step("the sidecar was killed, too")
     standby.promote()
     standby.sql("alter system set synchronized_standby_slots = ''")  # its standby is yet to be made
-    standby.sql("select pg_reload_conf()")
+    standby.reload()
     net.retarget(standby.port)
     folder = lake.Lake(car.lake)
     writers = workload.Writers(standby, f"{l.seed}-after", 3, pause=0.01).start()

@@ -30,7 +30,7 @@ def main(l):
             f"create role cdc login superuser password '{PASSWORD}'")
     hba = pg.base / "data/pg_hba.conf"
     hba.write_text("local all postgres trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-    pg.sql("select pg_reload_conf()")
+    pg.reload()
     url = f"postgresql://cdc:{PASSWORD}@127.0.0.1:{pg.port}/postgres"
     folder = l.folder / "init"
     folder.mkdir()

@@ -17,7 +17,7 @@ def main(l):
     pg.sql(workload.SCHEMA)
     car = l.sidecar(pg).start().wait_streaming(pg)
     events = oracle.Oracle(pg, car.slot)
-    workload.Writers(pg, l.seed, 2, transactions=40).start().join()
+    workload.Writers(pg, l.seed, 2, transactions=150).start().join()
     car.terminate()
     car.catch_up()
     l.step(compare.everything(l, pg, car, events))

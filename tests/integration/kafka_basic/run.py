@@ -32,7 +32,7 @@ def main(l):
     car = l.sidecar(pg, kafka=broker, capture=CAPTURE, sink={"partitions": 5}).start().wait_streaming(pg)
     events = oracle.Oracle(pg, car.slot)
     work(pg)
-    workload.Writers(pg, l.seed, 2, transactions=60).start().join()
+    workload.Writers(pg, l.seed, 2, transactions=150).start().join()
     assert car.terminate() == 0
     car.catch_up()
     quoted = [t.replace("shop.odd näme", 'shop."odd näme"') for t in KEYED]

@@ -58,11 +58,10 @@ def main(l):
 def full(l, broker, room, car):
     """The broker stops by itself when it cannot write."""
     fill = room / "fill"
-    with open(fill, "wb") as f:
+    with open(fill, "wb", buffering=0) as f:  # a buffer that could not be written would be written again by close
         try:
             while True:
                 f.write(b"x" * (1 << 16))
-                f.flush()
         except OSError:
             pass
     wait.until("the broker to meet its full disk", lambda: not alive(broker), 60, 0.2)

@@ -11,6 +11,7 @@ import time  # noqa: E402
 from confluent_kafka import admin  # noqa: E402
 
 from sidestream_test import lab, wait  # noqa: E402
+from sidestream_test.ports import free_port  # noqa: E402
 
 JAAS = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 TOPIC, ID = admin.ResourceType.TOPIC, admin.ResourceType.TRANSACTIONAL_ID
@@ -22,7 +23,7 @@ def guarded(l):
     """A broker with rights: everything for who comes without a name, for `cdc` what is granted."""
     broker = l.kafka(start=False)
     n = broker.nodes[0]
-    port = int(broker._bash("pg_free_port"))
+    port = free_port()
     broker.conf += [
         f"listeners=PLAINTEXT://127.0.0.1:{n.port},LOGIN://127.0.0.1:{port},CONTROLLER://127.0.0.1:{n.cport}",
         f"advertised.listeners=PLAINTEXT://127.0.0.1:{n.port},LOGIN://127.0.0.1:{port}",
@@ -38,6 +39,8 @@ def grant(broker, kind, name, *operations):
     acls = [admin.AclBinding(kind, name, pattern, "User:cdc", "*", o, admin.AclPermissionType.ALLOW) for o in operations]
     for f in broker.admin().create_acls(acls).values():
         f.result(20)
+    mine = admin.AclBindingFilter(kind, name, pattern, "User:cdc", "*", admin.AclOperation.ANY, admin.AclPermissionType.ANY)
+    wait.until("the broker to know the rights", lambda: len(broker.admin().describe_acls(mine).result(20)) == len(operations))
     time.sleep(0.3)
 
 

@@ -64,7 +64,10 @@ def outlasted(l, pg, car, broker, n):
     for attempt in range(20):
         first = 100000 * (n * 20 + attempt)
         pg.sql(f"insert into shop.bulk select g, repeat(md5(g::text), 20) from generate_series({first}, {first} + 20000) g")
-        wait.until("a transaction under way", lambda: is_open(broker, "shop.shop.bulk"), 10, 0)
+        try:
+            wait.until("a transaction under way", lambda: is_open(broker, "shop.shop.bulk"), 10, 0)
+        except wait.Timeout:
+            continue  # it came and went between two looks
         car.process.send_signal(signal.SIGSTOP)
         if is_open(broker, "shop.shop.bulk"):
             break

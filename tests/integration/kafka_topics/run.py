@@ -2,23 +2,27 @@
 """Without this a topic that was deleted, made again, too small for a record or compacted would lose rows and nobody would know:
 each is refused with its name, or treated as the configuration says.
 """
+import collections
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 from sidestream_test import compare, kafka, lab, wait  # noqa: E402
 
+from confluent_kafka.admin import NewPartitions  # noqa: E402
+
 TOPIC = "{}.shop.t"
 
 
 def main(l):
-    broker = l.kafka()
+    broker = l.kafka(conf=["auto.create.topics.enable=true"])  # Kafka's default: a topic that is gone must not come back by itself
     pg = l.postgres()
     pg.sql("create schema shop; create table shop.t (id int primary key, v text, w text); "
            "alter table shop.t alter w set storage external; create table shop.u (id int primary key)")
     created(l, pg, broker)
     lost(l, pg, broker)
     while_running(l, pg, broker)
+    widened(l, pg, broker)
     oversized(l, pg, broker)
     compacted(l, pg, broker)
 
@@ -74,29 +78,78 @@ def lost(l, pg, broker):
 
 
 def while_running(l, pg, broker):
-    car = made(l, pg, broker, "running", sink={"transaction_timeout": "10s"})  # so long it may take to be noticed
+    """Long before a transaction would time out, at the next rows: seconds, on a machine that is not busy."""
+    for which in ("{}.shop.t", "_sidestream.{}"):
+        for how in ("deleted", "made again", "made again with fewer partitions"):
+            name = f"running{len(l.sidecars)}"
+            topic = which.format(name)
+            if which.startswith("_") and "fewer" in how:
+                continue  # it has one
+            car = running(l, pg, broker, name)
+            partitions = broker.topics()[topic]
+            broker.delete(topic)
+            if how != "deleted":
+                broker.create(topic, 1 if "fewer" in how else partitions, **({"cleanup_policy": "compact"} if partitions == 1 else {}))
+            wait.until("it to notice", lambda: one_more(pg) and not car.alive(), 60, 0.2)
+            said = car.log().splitlines()[-1]
+            assert car.process.returncode == 3 and f" {topic}: the " in said, f"{car.process.returncode}: {car.log()[-1500:]}"
+            assert (topic in broker.topics()) == (how != "deleted"), "the broker made it again because somebody asked"
+            l.step(f"{which.format('NAME')} {how} under it: refused")
+    car = running(l, pg, broker, "goes_on", {"on_lost_topic": "continue"})
+    broker.delete("goes_on.shop.t")
+    one_more(pg)
+    wait.until("the topic", lambda: "goes_on.shop.t" in broker.topics(), 60)
+    one_more(pg)
+    want = [r[0] for r in pg.sql("select id from shop.t where id > 2 order by id")]
+    wait.until("the rows", lambda: [r.cells["id"] for r in car.output().rows("shop.t")] == want, 60)
+    assert broker.topics()["goes_on.shop.t"] == 2 and car.terminate() == 0, car.log()[-1500:]
+    l.step("a topic deleted under it, on_lost_topic: continue: made again as configured, and every later row is there")
+
+
+def one_more(pg):
+    pg.sql("insert into shop.t select max(id) + 1 from shop.t")
+    return True
+
+
+def running(l, pg, broker, name, sink=None):
+    """Rows 1 and 2 are in its topic; what a transaction may take is longer than any wait of this scenario."""
+    car = made(l, pg, broker, name, sink={"transaction_timeout": "300s", **(sink or {})})
     car.start().wait_streaming(pg)
     pg.sql("insert into shop.t values (2)")
     wait.until("the row", lambda: car.output().count("shop.t") == 2)
-    broker.delete("running.shop.t")
+    return car
 
-    def insert():
-        pg.sql("insert into shop.t select max(id) + 1 from shop.t")
-        return not car.alive()
-    wait.until("it to notice", insert, 60, 0.2)
-    assert car.process.returncode == 3 and "running.shop.t" in car.log(), f"{car.process.returncode}: {car.log()[-1500:]}"
-    l.step("a topic deleted under it: refused")
+
+def widened(l, pg, broker):
+    """More partitions: said aloud, taken at the next start, and every key from then on where Java puts it among all of them."""
+    car = made(l, pg, broker, "wider")
+    topic = TOPIC.format("wider")
+    for future in broker.admin().create_partitions([NewPartitions(topic, 5)]).values():
+        future.result(30)
+    wait.until("the partitions", lambda: broker.topics()[topic] == 5)
+    pg.sql("insert into shop.t select generate_series(2, 200)")
+    got = car.catch_up()
+    assert f"{topic} has 5 partitions now, before 2" in got.err, got
+    records = [r for part in car.output().records(topic).values() for r in part]
+    assert len(records) == 200 and {r.partition for r in records} == set(range(5)), collections.Counter(r.partition for r in records)
+    astray = [r for r in records if r.partition != kafka.partition_of(r.key, 5)]
+    assert len(astray) <= 1 and car.output().topics()[topic] == 5, astray[:3]  # the one of before
+    assert "partitions now" not in car.catch_up().err
+    l.step("partitions added: warned of once, taken")
 
 
 def oversized(l, pg, broker):
+    """With compression only the broker knows what is too large, and says so by a refusal."""
     big = "insert into shop.t select {}, string_agg(md5(g::text), ''), 'kept' from generate_series(1, 8000) g"  # 256 kB
-    for policy in ("fail", "drop", "placeholder"):
-        car = made(l, pg, broker, f"over_{policy}", sink={"oversized": policy, "topic_config": {"max.message.bytes": "100000"}})
+    for policy, compression in [(p, c) for c in ("none", "lz4") for p in ("fail", "drop", "placeholder")]:
+        car = made(l, pg, broker, f"over_{policy}_{compression}",
+                   sink={"oversized": policy, "compression": compression, "topic_config": {"max.message.bytes": "100000"}})
         pg.each("insert into shop.t values (2, 'before')", big.format(3), "insert into shop.t values (4, 'after')")
         if policy == "fail":
-            got = car.call("run", "CONFIG", "--until-caught-up", timeout=60)
-            assert got.code == 3 and "shop.t" in got.err and "100000" in got.err and "oversized" in got.err, got
-            l.step("oversized: fail: refused, with table, size and limit")
+            got = car.call("run", "CONFIG", "--until-caught-up", timeout=120)
+            assert got.code == 3 and "table shop.t: a record of 2" in got.err and "oversized" in got.err, got
+            assert compression != "none" or "100000" in got.err, got  # the topic's limit
+            l.step(f"oversized: fail, compression {compression}: refused, with table and size")
             continue
         got = car.catch_up()
         rows = {r.cells["id"]: r.cells for r in car.output().rows("shop.t")}
@@ -105,7 +158,7 @@ def oversized(l, pg, broker):
         else:
             assert sorted(rows) == [1, 2, 3, 4] and rows[3]["v"] is None and rows[3]["__invalid"] == ["v"], rows.get(3)
             assert rows[3]["w"] == "kept", "only the largest is left out"
-        l.step(f"oversized: {policy}: as it says, the rest is there")
+        l.step(f"oversized: {policy}, compression {compression}: as it says, the rest is there")
 
 
 def compacted(l, pg, broker):

@@ -15,6 +15,18 @@ SECONDS = int(os.environ.get("SIDESTREAM_STALL_SECONDS", "25"))
 LIMIT = 96 << 20
 
 
+def settled(car, idle):
+    """What it holds once it takes no more: far more than before, and the same for three seconds."""
+    seen = []
+
+    def steady():
+        seen.append(car.memory("VmRSS"))
+        last = seen[-30:]
+        return len(last) == 30 and last[0] > idle + (16 << 20) and max(last) - min(last) < 1 << 20
+    wait.until("its memory to be full", steady, 90, 0.1)
+    return seen[-1]
+
+
 def main(l):
     pg = l.postgres()
     pg.sql(workload.SCHEMA)
@@ -29,8 +41,7 @@ def main(l):
     wait.until("a commit", lambda: lake.Lake(car.lake).count() > 0)
     flag.touch()
     pg.sql("insert into shop.scratch select g, repeat(md5(g::text), 40) from generate_series(10000, 130000) g")
-    time.sleep(4)
-    before = car.memory("VmRSS")
+    before = settled(car, idle)
     l.step(f"sink stalled, 150 MB behind: {before >> 20} MiB")
     writers = workload.Writers(pg, l.seed, 2, pause=0.02).start()
     time.sleep(SECONDS)

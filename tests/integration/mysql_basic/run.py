@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import time  # noqa: E402
 
-from sidestream_test import compare, lab, lake, mysql, mysql_oracle, mysql_workload  # noqa: E402
+from sidestream_test import compare, lab, lake, mysql, mysql_oracle, mysql_workload, wait  # noqa: E402
 
 ROWS = 30000
 WIDE = "create table shop.big (id int primary key, a int, b varchar(40), c text)"
@@ -52,9 +52,9 @@ def work(l, server):
         time.sleep(0.7)
         server.sql("flush binary logs")
     big(server)
-    work.writers.stop()
     done = work.writers.done
-    assert done["xa commit"] and done["prepared"], f"nothing was prepared: {done}"
+    wait.until("an XA transaction to be committed", lambda: done["xa commit"] and done["prepared"], 60)
+    work.writers.stop()
     l.step(f"{server.kind}: {len(work.writers.acked)} transactions, {dict(done)}, {len(server.binlogs())} log files")
 
 

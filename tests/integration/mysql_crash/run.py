@@ -19,6 +19,7 @@ FIRST = ["engine.after_commit", "lake.before_commit"]
 LOAD = [*FIRST, "engine.before_commit", "lake.after_commit", "engine.recovered", "lake.file_open", "lake.before_publish", "lake.after_publish"]
 KAFKA = ["kafka.fenced", "kafka.begun", "kafka.produced", "kafka.before_commit", "kafka.after_commit"]
 BIG = 60000
+NAMES = "names transactions before it that are not in the log"
 
 
 def in_code():
@@ -40,6 +41,7 @@ def main(l):
             into_kafka(l, server, r, broker, turn)
         if server.mariadb:  # MySQL cuts it off when it starts
             torn(l, server, broker)
+        lost(l, server)
         server.stop("immediate")
 
 
@@ -174,13 +176,56 @@ def left_a_piece(server, within):
     server.sql("insert into shop.big values " + ", ".join(f"({i}, repeat('{i % 10}', 400))" for i in range(5000)))
     path = server.base / "data" / server.binlog_end()[0]
     server.crash()
-    data, at, ends = path.read_bytes(), 4, []
-    while at < len(data):
-        ends.append(at)
-        at += int.from_bytes(data[at + 9:at + 13], "little")
-    os.truncate(path, ends[-3] + within)  # rows, rows, XID
+    os.truncate(path, events_of(path)[-3] + within)  # rows, rows, XID
     server.start()
     server.each("set sql_log_bin = 0", "delete from shop.big")
+
+
+def events_of(path):
+    """Where each begins."""
+    data, at, begins = path.read_bytes(), 4, []
+    while at < len(data):
+        begins.append(at)
+        at += int.from_bytes(data[at + 9:at + 13], "little")
+    return begins
+
+
+def lost(l, server):
+    """A power cut takes the end of a file that is not the last, with whole transactions, at an event or inside one: the heads of later
+    files name them, and what they did is copied. Nothing is copied twice for it, and nothing after an ordinary crash."""
+    again(l, server)
+    car = l.sidecar(server, folder=f"{server.kind}-lost", name="lost", capture=[{"tables": "shop.*"}], sink={"commit_interval": "20ms"})
+    car.start().wait_streaming(server)
+    for turn, (away, within) in enumerate(((0, 0), (3, 0), (3, 60))):
+        scratch(server, 10 * turn + 1)
+        wait.until("the first row", lambda: '"last"' in (car.position() or ""))
+        assert car.terminate() == 0
+        for i in range(2, 6):
+            scratch(server, 10 * turn + i)
+        path = server.base / "data" / server.binlog_end()[0]
+        server.sql("flush binary logs")
+        scratch(server, 10 * turn + 6)
+        server.crash()
+        if away:
+            begins = [at for at in events_of(path) if path.read_bytes()[at + 4] in (33, 42, 162)]
+            os.truncate(path, begins[-away] + within)
+        server.start()
+        before = car.log().count(NAMES)
+        car.catch_up()
+        car.start().wait_streaming(server)
+        scratch(server, 10 * turn + 7)
+        server.sql("flush binary logs; flush binary logs")
+        scratch(server, 10 * turn + 8)
+        assert car.terminate() == 0
+        car.catch_up()
+        found = car.log().count(NAMES) - before
+        assert found == (1 if away else 0), f"{found} heads of files named lost transactions\n{car.log()[-2000:]}"
+        total = compare.replica(server, car.replica(), mysql_workload.TABLES)
+        l.step(f"{server.kind}: {away} transactions and {within} bytes were lost at a file's end, {total} rows equal")
+
+
+def scratch(server, i):
+    server.sql(f"insert into shop.scratch values ({i}, 'x') on duplicate key update mark = concat(mark, 'x')")
 
 
 lab.run(main)

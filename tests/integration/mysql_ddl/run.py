@@ -10,6 +10,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import json  # noqa: E402
 import time  # noqa: E402
 
+import pymysql.err  # noqa: E402
+
 from sidestream_test import compare, lab, lake, mysql, mysql_oracle, wait  # noqa: E402
 
 
@@ -23,6 +25,8 @@ def main(l):
         statements(l, server)
         if server.mariadb and server.version() >= (10, 7):  # CONVERT TABLE
             swallowed(l, server)
+        if server.mariadb and server.version() >= (10, 8):  # binlog_alter_two_phase
+            two_phases(l, server)
         linked(l, server)
         noise(l, server)
         server.stop("immediate")
@@ -198,6 +202,32 @@ def swallowed(l, server):
     assert equal(server, car, "eat.t") == 3 and not live(car, "eat.q"), live(car, "eat.q")
     assert [t for t, why in ranges(car) if why == "truncate"] == ["eat.q"], ranges(car)
     l.step(f"{server.kind}: a table became a partition")
+
+
+def two_phases(l, server):
+    """An ALTER may be in the log twice, at its beginning and its end, and so is one that fails: only what was done counts."""
+    server.sql("create database twice; create table twice.t (id int primary key, v int); insert into twice.t values (1, 1)")
+    car = l.sidecar(server, folder=f"{server.kind}-twice", name="twice", capture=[{"tables": "twice.*"}], sink={"commit_interval": "50ms"})
+    car.start().wait_streaming(server)
+    server.sql("insert into twice.t values (2, 1)")
+    wait.until("the rows", lambda: copied(car, "twice.t", 1) and lake.Lake(car.lake).count() == 2)
+    con = server.connect("twice")
+    con.cursor().execute("set session binlog_alter_two_phase = 1")
+    try:
+        con.cursor().execute("alter table t add unique (v), rename to u")
+        raise AssertionError("the keys are not unique")
+    except pymysql.err.IntegrityError:
+        pass
+    con.cursor().execute("alter table t add w int, force")
+    server.sql("insert into twice.t values (3, 3, 3)")
+    assert car.terminate() == 0
+    car.catch_up()
+    assert ranges(car) == [] and equal(server, car, "twice.t") == 3, ranges(car)
+    con.cursor().execute("alter table t modify v bigint, rename to u")
+    con.close()
+    car.catch_up()
+    assert [t for t, why in ranges(car) if why == "truncate"] == ["twice.t"] and equal(server, car, "twice.u") == 3, ranges(car)
+    l.step(f"{server.kind}: ALTERs in two phases, one of which failed")
 
 
 def linked(l, server):

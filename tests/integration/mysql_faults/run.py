@@ -38,7 +38,7 @@ def disturbed(l, server, r):
     car = l.sidecar(server, folder=f"{server.kind}-net", name="net", url=server.url(port=net.port),
                     source={"heartbeat": "1s"}, sink={"commit_interval": "50ms"}).start().wait_streaming(server)
     events = mysql_oracle.Oracle(server)
-    writers = mysql_workload.Writers(server, l.seed, 2, pause=0.01, xa=0 if server.mariadb else 0.05).start()
+    writers = mysql_workload.Writers(server, l.seed, 2, pause=0.01, xa=0 if server.loses_xa() else 0.05).start()
     hows = (list(soak.NETWORK) if l.rounds else SHORT) * max(1, l.rounds // len(soak.NETWORK))
     for how in hows:
         soak.NETWORK[how](net, r)

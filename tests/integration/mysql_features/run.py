@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import time  # noqa: E402
@@ -139,8 +140,31 @@ def semi_sync(l, server):
     assert car.terminate() == 0
     car.catch_up()
     assert sorted(ids(car)) == list(range(20)), ids(car)
+    waits_for_another(l, server, word)
     server.sql(f"set global rpl_semi_sync_{word}_enabled = off")
     l.step(f"{server.kind}: 20 commits of a semi-synchronous source took {took:.2f} s, none waited for us")
+
+
+def waits_for_another(l, server, word):
+    """Its commit waits for a replica that is not there; what we have of it already is not executed yet when we come anew."""
+    car = pipeline(l, server, "semi")
+    wait_for = "master_wait_no_slave" if server.mariadb else "source_wait_no_replica"
+    car.start().wait_streaming(server)
+    server.each(f"set global rpl_semi_sync_{word}_timeout = 300000", f"set global rpl_semi_sync_{wait_for} = on",
+                f"set global rpl_semi_sync_{word}_wait_point = after_sync")
+    client = threading.Thread(target=server.sql, args=("insert into semi.t values (100)",))
+    client.start()
+    wait.until("the row", lambda: 100 in ids(car))
+    assert 100 not in [r[0] for r in server.sql("select id from semi.t")], "nothing waits"
+    server.kill_dumps()
+    wait.until("the stream to be back", lambda: server.dumps() or not car.alive())
+    assert car.alive(), car.log()[-1000:]
+    server.sql(f"set global rpl_semi_sync_{word}_enabled = off")
+    client.join()
+    server.sql("insert into semi.t values (101)")
+    wait.until("the row behind", lambda: 101 in ids(car))
+    assert car.terminate() == 0
+    assert sorted(ids(car)) == [*range(20), 100, 101], ids(car)
 
 
 def versioned(l, server):
@@ -252,7 +276,7 @@ def start_with_keyring(server, vault):
     def up():
         server.connect().close()
         return True
-    wait.until("the server with a keyring", lambda: tried(up), 30)
+    wait.until("the server with a keyring", lambda: tried(up), 120)
 
 
 def tried(call):
@@ -282,13 +306,13 @@ def group(l):
     car.catch_up()
     second.sql("start group_replication")
     wait.until("the second member", lambda: second.sql("select count(*) from performance_schema.replication_group_members "
-                                                       "where member_state = 'ONLINE'") == [(2,)] or None, 30)
+                                                       "where member_state = 'ONLINE'") == [(2,)] or None, 120)
     for i in range(2, 6):
         first.sql("insert into grp.t values (%s)", [i])
     car.catch_up()
     first.sql("insert into grp.t values (6)")
     first.sql("stop group_replication")
-    wait.until("the second to be the primary", lambda: str(second.value("select @@global.super_read_only")) == "0", 30)
+    wait.until("the second to be the primary", lambda: str(second.value("select @@global.super_read_only")) == "0", 120)
     second.sql("insert into grp.t values (7)")
     car.settings["source"]["url"] = second.url()
     car.write_config()

@@ -83,6 +83,7 @@ def one_mode(l, server, name, settings, r):
         car.kill9()
         car.start()
     server.sql("insert into shop.account values (1001, 0, 'large', repeat('x', 300000), 'large')")
+    server.each(*(f"update shop.account set mark = 'large{i}' where id = 1001" for i in range(6)))  # however few the writers did
     writers.stop()
     car.terminate()
     car.catch_up()

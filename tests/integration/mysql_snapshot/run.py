@@ -9,6 +9,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import collections  # noqa: E402
 import json  # noqa: E402
+import re  # noqa: E402
 import time  # noqa: E402
 
 from sidestream_test import compare, copy_judge, http, lab, mysql, mysql_histories, mysql_oracle, mysql_workload, wait  # noqa: E402
@@ -42,6 +43,9 @@ def main(l):
     for kind in mysql.KINDS:
         server = l.mysql(kind)
         keys(l, server)
+        ranges(l, server)
+        altered(l, server)
+        hidden(l, server)
         server.sql(mysql_workload.SCHEMA + STILL)
         fill_still(server)
         mysql_workload.Writers(server, f"{l.seed}-before", 3, transactions=60).start().join()
@@ -87,6 +91,89 @@ def keys(l, server):
     l.step(f"{server.kind}: keys of {len(all_of_them)} types cut into ranges")
 
 
+class Statements:
+    """What the server is asked, from here on."""
+
+    def __init__(self, server):
+        self.server, self.path = server, server.base / "general.log"
+        self.path.unlink(missing_ok=True)
+        server.each("set global log_output = 'FILE'", f"set global general_log_file = '{self.path}'", "set global general_log = 1")
+
+    def found(self, pattern):
+        return re.findall(pattern, self.path.read_text(errors="replace"))
+
+    def off(self):
+        self.server.sql("set global general_log = 0")
+
+
+READS = r"SELECT `[kid]+`, .* FROM `r`\.`%s` .*WHERE TRUE"
+
+
+def ranges(l, server):
+    """What a range asks beside its rows, where bounds come from, and how long ranges of a partial copy are."""
+    server.each("create database r", "create table r.whole (id int primary key, n int, g int, pad varchar(200), key (g))",
+                *(f"insert into r.whole with recursive s(n) as (select {at} union all select n + 1 from s where n < {at + 999}) "
+                  "select n + 1, n % 500, n % 100, repeat('x', 200) from s" for at in range(0, 40000, 1000)),
+                "create table r.kind (k enum('a','b','c'), id int, pad varchar(200), primary key (k, id))",
+                "insert into r.kind select 1 + n % 3, id, pad from r.whole where id <= 10000", "create table r.part like r.whole", "insert into r.part select * from r.whole", "create table r.tail like r.whole",
+                "insert into r.tail select * from r.whole", "analyze table r.whole, r.part, r.tail")
+    seen = Statements(server)
+    car = l.sidecar(server, folder=f"{server.kind}-ranges", name="ranges", snapshot={"range_bytes": "256KiB", "threads": 1},
+                    capture=[{"tables": "r.part", "where": "g = 7 -- of a hundred"}, {"tables": "r.tail", "where": "id > 39000"}, {"tables": "r.*"}])
+    car.catch_up()
+    seen.off()
+    rows = collections.Counter(r.table for r in car.output().rows())
+    assert rows == {"r.kind": 10000, "r.whole": 40000, "r.part": 400, "r.tail": 1000}, rows
+    whole, part, tail, kind = (len(seen.found(READS % t)) for t in ("whole", "part", "tail", "kind"))
+    assert kind == 1, f"{kind} ranges of a key for which no server finds a range"
+    assert not server.mariadb or seen.found("idle_readonly_transaction_timeout = 0"), "a look would end when it is idle"
+    assert 20 <= whole <= 80 and part <= whole // 5 and tail <= 3, f"{whole} ranges of a table, {part} of a hundredth of it, {tail} of its end"
+    locked, engine = seen.found(r"SELECT 1 FROM `r`\.`whole` LIMIT 0|SELECT ENGINE FROM .* TABLE_NAME = 'whole'")[:2]
+    assert "LIMIT 0" in locked and "ENGINE" in engine, "the engine is asked for before the table is locked: it may be another by then"
+    walks, looks = len(seen.found("LIMIT 1 OFFSET")), len(seen.found("FROM information_schema.COLUMNS c LEFT JOIN"))
+    assert walks <= whole // 2 and looks <= 12, f"{walks} walks and {looks} looks at columns for {whole} ranges"
+    l.step(f"{server.kind}: {whole} ranges, {walks} of all bounds walked to; of partial copies {part} and {tail}")
+
+
+def altered(l, server):
+    """Two columns change their names between two ranges, which needs no new files: what is read behind that is looked at anew."""
+    server.each("create table r.swap (id int primary key, a int, b int, pad varchar(200))",
+                "insert into r.swap select id, id, -id, pad from r.whole where id <= 20000", "analyze table r.swap")
+    seen = Statements(server)
+    car = l.sidecar(server, folder=f"{server.kind}-altered", name="altered", capture=[{"tables": "r.swap"}],
+                    snapshot={"range_bytes": "64KiB", "threads": 1, "rate": "1MiB"}, sink={"commit_interval": "50ms"})
+    car.start()
+    wait.until("some ranges to be read", lambda: len(seen.found(READS % "swap")) > 5)
+    server.sql("alter table r.swap rename column a to b, rename column b to a")  # MariaDB: behind the look
+    seen.off()
+    wait.until("the table to be copied", lambda: copied(car, "r.swap", 1), 60)
+    assert car.terminate() == 0
+    total = compare.replica(server, car.replica(), ["r.swap"])
+    l.step(f"{server.kind}: columns that changed their names between two ranges: {total} rows equal")
+
+
+def hidden(l, server):
+    """A primary key that the server made and does not show, while the connection that finds bounds of it is lost."""
+    if not server.mariadb and server.version() >= (8, 0, 30):
+        server.each("set global show_gipk_in_create_table_and_information_schema = off", "set sql_generate_invisible_primary_key = on",
+                    "create table r.hidden (id int, pad varchar(200))", "insert into r.hidden select id, pad from r.whole where id <= 20000",
+                    "analyze table r.hidden")
+        seen = Statements(server)
+        car = l.sidecar(server, folder=f"{server.kind}-hidden", name="hidden", capture=[{"tables": "r.hidden"}],
+                        snapshot={"range_bytes": "64KiB", "threads": 1, "rate": "1MiB"}, sink={"commit_interval": "50ms"})
+        car.start()
+        wait.until("some bounds to be found", lambda: len(bounds := seen.found(r"\s(\d+) Query\s+(?:EXPLAIN|SELECT `my_row_id` FROM)")) > 5
+                   and server.sql(f"kill {bounds[-1]}") == [])
+        wait.until("the table to be copied", lambda: copied(car, "r.hidden", 1), 60)
+        assert car.terminate() == 0
+        seen.off()
+        rows = collections.Counter(r.cells["id"] for r in car.output().rows() if r.op == "r")
+        assert len(rows) == 20000 and "was changed while" not in car.log(), f"{len(rows)} rows\n{car.log()}"
+        server.sql("set global show_gipk_in_create_table_and_information_schema = on")
+        l.step(f"{server.kind}: ranges of a hidden key, found by a second connection")
+    server.sql("drop database r")
+
+
 def fill_still(server):
     con = server.connect(autocommit=False)
     con.cursor().executemany("insert into shop.still values (%s, %s)", [(i, f"{i * 2654435761:x}" * 10) for i in range(1, ROWS + 1)])
@@ -98,14 +185,14 @@ def one_way(l, server, name, source, how, broker=None):
     label = name.replace(" ", "_") + ("_kafka" if broker else "")
     car = l.sidecar(server, folder=f"{server.kind}-{label}", name=f"{server.kind}_{label}", capture=[{"tables": "shop.*"}], snapshot=how,
                     source=source, kafka=broker, sink={"partitions": 3} if broker else {"commit_interval": "50ms"})
-    events = mysql_oracle.Oracle(server)
+    events = mysql_oracle.Oracle(server, copied=True)
     writers = mysql_workload.Writers(server, f"{l.seed}-{label}", 2, xa=0, truncate=0.002, pause=0.002).start()  # from before the beginning
     car.start().wait_streaming(server)
     time.sleep(1.5)
     writers.stop()
     assert car.terminate() == 0
     car.catch_up()
-    rows, found = list(car.output().rows()), events.events(copied=True)
+    rows, found = list(car.output().rows()), events.events()
     tables = [*mysql_workload.TABLES, "shop.still"]
     by = {t: server.key_columns(t) for t in {r.table for r in rows} | set(tables)}
     begin = mysql_histories.beginning(car)

@@ -20,7 +20,7 @@ def main(l):
            f"create role cdc login superuser password '{PASSWORD}'")
     hba = pg.base / "data/pg_hba.conf"
     hba.write_text("local all postgres trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-    pg.sql("select pg_reload_conf()")
+    pg.reload()
     url = f"postgresql://cdc:${{env:SHOP_PASSWORD}}@127.0.0.1:{pg.port}/postgres"
     car = l.sidecar(pg, url=url, log={"level": "debug"})
     env = {"SHOP_PASSWORD": PASSWORD}

@@ -8,20 +8,28 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import time  # noqa: E402
 
-from sidestream_test import compare, lab, lake, oracle, wait, workload  # noqa: E402
+from sidestream_test import compare, http, lab, lake, oracle, wait, workload  # noqa: E402
+
+
+def read(events, face):
+    """Until it has everything that is committed now."""
+    last = events.events()[-1].place
+
+    def received():
+        position = face.status()["ladder"][1]["position"]  # tx:END,COMMIT,...
+        return position.startswith("tx:") and oracle.lsn(position.split(",")[1]) >= last
+    wait.until("everything to be read", received)
 
 
 def main(l):
     pg = l.postgres()
     pg.sql(workload.SCHEMA)
     env, flag = l.stall()
-    car = l.sidecar(pg, sink={"commit_interval": "1h"}).start(env=env).wait_streaming(pg)
+    face = http.Face()
+    car = l.sidecar(pg, sink={"commit_interval": "1h"}, http=face.settings).start(env=env).wait_streaming(pg)
     events = oracle.Oracle(pg, car.slot)
     writers = workload.Writers(pg, l.seed, 2, transactions=100).start().join()
-    end = pg.wal_end()
-    wait.until("everything to be sent", lambda: pg.value(
-        "select coalesce(max(sent_lsn) >= %s::pg_lsn, false) from pg_stat_replication", [f"{end >> 32:X}/{end & 0xffffffff:X}"]))
-    time.sleep(0.5)  # read what was sent
+    read(events, face)
     folder = lake.Lake(car.lake)
     assert folder.count() == 0, "nothing is committed within the hour"
     assert car.terminate(10) == 0, "the first SIGTERM ends with 0"
@@ -32,7 +40,7 @@ def main(l):
     car.start(env=env).wait_streaming(pg)
     flag.touch()
     pg.sql("insert into shop.scratch select g, 'hangs' from generate_series(1001, 1100) g")
-    time.sleep(0.5)
+    read(events, face)
     import signal
     car.process.send_signal(signal.SIGTERM)
     time.sleep(1.5)

@@ -24,6 +24,7 @@ def pipeline(l, pg, name):
     car.catch_up()
     pg.sql("insert into shop.t (v) values (%s)", [name])
     car.catch_up()
+    pg.wait_slot_free(car.slot)  # the server may notice later that we have gone
     return car
 
 

@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import time  # noqa: E402
 
-from sidestream_test import lab, lake, workload  # noqa: E402
+from sidestream_test import beside, http, lab, lake, workload  # noqa: E402
 from sidestream_test.wait import until  # noqa: E402
 
 SCHEMA = workload.SCHEMA + """
@@ -206,11 +206,14 @@ def main(l):
                 "columns": {"exclude": ["secret"], "hash": ["email"], "mask": ["phone"], "truncate": {"bio": 4}},
                 "logical_delete": {"column": "gone_at"}},
                {"tables": "shop.*", "snapshot": "never"}]
-    car = l.sidecar(pg, capture=capture, secrets={"hash": "0123456789abcdef0123456789abcdef"}, sink={"idle_interval": "1s"})
+    face = http.Face()
+    car = l.sidecar(pg, capture=capture, secrets={"hash": "0123456789abcdef0123456789abcdef"}, sink={"idle_interval": "1s"},
+                    http=face.settings)
     car.start().wait_streaming(pg)
     writers = workload.Writers(pg, l.seed, 3, pause=0.002).start()
     time.sleep(1)
     beside_writers(l, car)
+    beside.replicas(l, car, face)
     writers.stop()
     source(l, pg, car)
     tables_that_change(l, pg, car)

@@ -1,17 +1,12 @@
 """The sidecar's HTTP face, asked as anybody would: urllib, and Prometheus' own parser."""
 import http.client
 import json
-import socket
 import urllib.error
 import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from .ports import free_port
 
 
 class Face:

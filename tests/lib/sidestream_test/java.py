@@ -4,9 +4,11 @@ Two deserializers. `Confluent` below asks `GET /schemas/ids/<id>` and `GET /subj
 Confluent's own one asks for, and decodes with org.apache.avro; Confluent's is not on Maven Central. Apicurio's
 (`AvroKafkaDeserializer`, as-confluent) speaks its own server's API and no other.
 """
+import fcntl
 import os
 import pathlib
 import subprocess
+import tempfile
 
 from . import ROOT
 
@@ -102,22 +104,35 @@ public class Consume {
 """
 
 
-def _folder():
-    """What Maven fetched, once."""
-    folder = pathlib.Path(os.environ.get("SIDESTREAM_CACHE", ROOT / ".cache")) / f"java-kafka-{KAFKA}-{SERDES}"
-    if not (folder / ".complete").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "pom.xml").write_text(POM)
-        subprocess.run(["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"], cwd=folder, check=True)
-        (folder / ".complete").touch()
+MAVEN = [ROOT / "tests/servers/mvn.sh", "dependency:copy-dependencies", "-DoutputDirectory=lib"]
+
+
+def fetched(name, file, text, command):
+    """A folder of .cache with what `command` fetched by `file`, once; others who want it wait. What they run is not put there."""
+    folder = pathlib.Path(os.environ.get("SIDESTREAM_CACHE", ROOT / ".cache")) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / ".complete").exists():
+            (folder / file).write_text(text)
+            subprocess.run(command, cwd=folder, check=True)
+            (folder / ".complete").touch()
     return folder
+
+
+def ran(folder, name, source, *args):
+    """What a single file of Java prints, run with the folder's jars."""
+    with tempfile.TemporaryDirectory(prefix="sst-java-", dir="/tmp") as own:
+        path = pathlib.Path(own) / name
+        path.write_text(source)
+        got = subprocess.run(["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{folder}/lib/*", path, *args],
+                             text=True, capture_output=True, timeout=180)
+    assert got.returncode == 0, got.stderr[-3000:]
+    return got.stdout
 
 
 def consume(kind, broker, url, topic, n, columns):
     """n records of a topic as sorted lists of texts: the key's id, then the columns. kind: confluent or apicurio."""
-    folder = _folder()
-    (folder / "Consume.java").write_text(SOURCE)
-    got = subprocess.run(["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{folder}/lib/*", folder / "Consume.java",
-                          kind, broker.address(), url, topic, str(n), ",".join(columns)], text=True, capture_output=True, timeout=120)
-    assert got.returncode == 0, got.stderr[-3000:]
-    return sorted(line.split("\t") for line in got.stdout.splitlines())
+    folder = fetched(f"java-kafka-{KAFKA}-{SERDES}", "pom.xml", POM, MAVEN)
+    out = ran(folder, "Consume.java", SOURCE, kind, broker.address(), url, topic, str(n), ",".join(columns))
+    return sorted(line.split("\t") for line in out.splitlines())

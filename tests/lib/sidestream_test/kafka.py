@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka import admin as kafka_admin
 
 from . import ROOT, lake
+from .ports import free_port
 from .proxy import Proxy
 from .wait import until
 
@@ -53,8 +54,7 @@ class Kafka:
 
     def __init__(self, base, nodes=1, conf=(), proxied=False, env=None):
         self.base, self.conf, self.env = pathlib.Path(base), list(conf), {**os.environ, **(env or {})}
-        ports = [int(self._bash("pg_free_port")) for _ in range(2 * nodes + 1)]
-        must(len(set(ports)) == len(ports), "one port twice; try again")
+        ports = [free_port() for _ in range(2 * nodes + 1)]
         self.nodes = [Node(self.base.with_name(f"{self.base.name}-{i + 1}"), i + 1, ports[2 * i], ports[2 * i + 1])
                       for i in range(nodes)]
         self.net = self._admin = None

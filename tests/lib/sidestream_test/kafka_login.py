@@ -5,6 +5,7 @@ import re
 import subprocess
 
 from . import sidecar
+from .ports import free_port
 
 PASSWORD = "Pa55-of-the-br0ker"
 JAAS = "org.apache.kafka.common.security.{} required"
@@ -30,7 +31,7 @@ def secured(l, tls):
     """A broker whose clients come by TLS with SASL; the tests' own reader by plain text."""
     broker = l.kafka(start=False, env={"KAFKA_FORMAT": f"--add-scram SCRAM-SHA-256=[name=cdc,password={PASSWORD}]"})
     n = broker.nodes[0]
-    port = int(broker._bash("pg_free_port"))
+    port = free_port()
     broker.conf += [
         f"listeners=PLAINTEXT://127.0.0.1:{n.port},SECURE://127.0.0.1:{port},CONTROLLER://127.0.0.1:{n.cport}",
         f"advertised.listeners=PLAINTEXT://127.0.0.1:{n.port},SECURE://127.0.0.1:{port}",

@@ -3,11 +3,13 @@
 The sidecar comes as user `cdc`, who has what the documentation asks for and no more; the tests come as root over the
 socket. Both are made without a trace in the log, so that every server's log begins with what a test does.
 """
+import contextlib
 import os
 import pathlib
 import re
 import signal
 import subprocess
+import threading
 
 import pymysql
 import pymysql.constants.CLIENT
@@ -15,6 +17,7 @@ import pymysql.converters
 import pymysql.err
 
 from . import ROOT, compare
+from .ports import free_port
 from .wait import until
 
 SERVERS = ROOT / "tests/servers"
@@ -34,8 +37,8 @@ class Mysql:
         self.mariadb = kind.startswith("mariadb")
         self.family = "mariadb" if self.mariadb else "mysql"
         self.conf = [f"server_id={server_id}", "sync_binlog=0", *conf]
-        self.port = int(self.shell("my_free_port"))
-        self.made, self.kept = False, None
+        self.port = free_port()
+        self.made, self.kept, self.told = False, threading.local(), None
 
     # ---- its life ----
 
@@ -145,29 +148,31 @@ class Mysql:
             con.close()
 
     def value(self, text, args=None):
-        """Of a SELECT; on a connection that is kept, since each login takes a while."""
+        """Of a SELECT; on a connection that each thread keeps, since each login takes a while."""
         for _ in range(2):
             try:
-                self.kept = self.kept or self.connect()
-                with self.kept.cursor() as cur:
+                con = self.kept.con = getattr(self.kept, "con", None) or self.connect()
+                with con.cursor() as cur:
                     cur.execute(text, args)
                     row = cur.fetchone()
                     return row[0] if row else None
             except (pymysql.err.OperationalError, pymysql.err.InterfaceError):
-                self.kept = None  # the server was started anew
+                self.kept.con = None  # the server was started anew
         return self.sql(text, args)[0][0]
 
-    def left(self, con, thread):
+    def left(self, thread):
         """Until the engine has let go of what that session, now closed, has prepared. MariaDB answers OK and logs an XA COMMIT
         that comes a moment before, and does not do it (connectors/mysql/xa_check.c; mysql_xa tests that). The session's
         number goes from the process list earlier, and information_schema.innodb_trx may be a moment old."""
         def gone():
-            with con.cursor() as cur:
+            with own.cursor() as cur:
                 cur.execute("show engine innodb status")
-                now = cur.fetchone()[2].partition("LIST OF TRANSACTIONS")[2]  # before it: the latest deadlock, of any time
+                text = cur.fetchone()[2].decode(errors="replace")  # with statements that are cut anywhere, and their blobs
+                now = text.partition("LIST OF TRANSACTIONS")[2]  # before it: the latest deadlock, of any time
                 return not any("(PREPARED)" in t and f" thread id {thread}, " in t for t in now.split("---TRANSACTION"))
         if self.loses_xa():
-            until(f"the end of session {thread}", gone, 20)
+            with contextlib.closing(self.connect(use_unicode=False)) as own:
+                until(f"the end of session {thread}", gone, 20)
 
     def loses_xa(self):
         """Whether an XA COMMIT that meets the end of the session that prepared may be logged and not done."""
@@ -181,7 +186,9 @@ class Mysql:
         return self.sql("show binary log status" if new else "show master status")[0][:2]
 
     def version(self):
-        return tuple(int(n) for n in re.match(r"(\d+)\.(\d+)\.(\d+)", self.value("select version()")).groups())
+        """Asked once: writers want to know while the server is down."""
+        self.told = self.told or tuple(int(n) for n in re.match(r"(\d+)\.(\d+)\.(\d+)", self.value("select version()")).groups())
+        return self.told
 
     def can(self, sql):
         """A schema without what this server does not know yet: INVISIBLE columns."""
@@ -209,7 +216,11 @@ class Mysql:
 
     def dumps(self):
         """The connections that read the log."""
-        return [r[0] for r in self.sql("show processlist") if r[4].startswith("Binlog Dump")]
+        return self.sessions("command like 'Binlog Dump%'")
+
+    def sessions(self, which):
+        """Their numbers. Not by SHOW PROCESSLIST: it cuts statements after 100 bytes, perhaps inside of a character."""
+        return [r[0] for r in self.sql(f"select id from information_schema.processlist where {which}")]
 
     def kill_dumps(self):
         for number in self.dumps():

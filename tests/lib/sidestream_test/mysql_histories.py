@@ -5,6 +5,7 @@ History n of a seed makes the same choices every time; where exactly a kill fall
 """
 import collections
 import json
+import math
 import random
 import signal
 import time
@@ -113,7 +114,7 @@ class History:
         for table, n in (("shop.big", 4000), ("extra.late", 1500)):
             fill(server, table, n)
         fill_wide(server)
-        self.oracle = mysql_oracle.Oracle(server, ("shop.", "extra."))
+        self.oracle = mysql_oracle.Oracle(server, ("shop.", "extra."), copied=True)
         self.writers = mysql_workload.Writers(server, f"{self.l.seed}/{self.n}", r.randint(1, 3), pause=r.choice([0.002, 0.01]), xa=0,
                                               truncate=0, kinds=KINDS)
         self.writers.weights = [x * r.choice([0.3, 1, 1, 3]) for x in self.writers.weights]
@@ -177,7 +178,7 @@ class History:
 
     def judge(self):
         tables, log = self.tables(), self.car.output()
-        rows, events = list(log.rows()), self.oracle.events(copied=True)
+        rows, events = list(log.rows()), self.oracle.events()
         keys = {t: self.server.key_columns(t) for t in sorted({r.table for r in rows} | {e.table for e in events})}
         copy_judge.states(self.car, tables)
         begin = beginning(self.car)
@@ -196,9 +197,10 @@ class History:
 
 
 def changes(table, rows, events, begin):
-    """The table's events behind that beginning. A TRUNCATE may be left out when nothing of the table had been written before."""
+    """The table's events behind that beginning. A TRUNCATE may be left out when nothing of the table had been written before, or
+    ever was: it may be empty when it is copied."""
     place, gtids = begin
-    first = min((r.place()[1] for r in rows if r.table == table), default=0)
+    first = min((r.place()[1] for r in rows if r.table == table), default=math.inf)
     return [e for e in events if e.table == table and e.place >= place and not contains(gtids, e.xid)
             and (e.op != "T" or e.place >= first)]
 
@@ -353,7 +355,7 @@ def terminate(h):
 @action(2)
 def disconnect(h):
     """One session of it, or all."""
-    mine = [row[0] for row in h.server.sql("show processlist") if row[1] == "cdc"]
+    mine = h.server.sessions("user = 'cdc'")
     for number in mine if h.r.random() < 0.3 else h.r.sample(mine, min(1, len(mine))):
         try:
             h.server.sql(f"kill {number}")

@@ -9,6 +9,7 @@ import uuid
 import zlib
 from decimal import Decimal
 
+import pymysql.err
 import zstandard
 from pymysql.constants import COMMAND
 from pymysql.protocol import MysqlPacket
@@ -23,26 +24,28 @@ PAYLOAD, MARIADB_GTID, QUERY_PACKED = 40, 162, 165
 ROWS = {23: "I", 24: "U", 25: "D", 30: "I", 31: "U", 32: "D"}
 PACKED = {166: 23, 167: 24, 168: 25}  # MariaDB: rows as zlib, and what they are unpacked
 ARTIFICIAL = 0x20
+TORN = "truncated in the middle of event"  # as the server says it
 READS = {row_event.TableMapEvent, row_event.WriteRowsEvent, row_event.UpdateRowsEvent, row_event.DeleteRowsEvent}
 
 
 class Oracle:
-    """Everything that is committed from now on to tables whose name begins with one of `tables`."""
+    """Everything that is committed from now on to tables whose name begins with one of `tables`. `copied`: the pipeline copies
+    tables at its start, and so may know them before their first row in the log."""
 
-    def __init__(self, server, tables=("shop.",)):
-        self.server, self.tables = server, tables
+    def __init__(self, server, tables=("shop.",), copied=False):
+        self.server, self.tables, self.copied = server, tables, copied
         self.file, self.pos = server.binlog_end()
 
-    def events(self, copied=False):
+    def events(self):
         found = (e for e in Reader(self.server).read(self.file, self.pos) if e.table.startswith(tuple(self.tables)))
-        return list(found if copied else that_matter(found))
+        return list(found if self.copied else that_matter(found))
 
 
-def that_matter(events):
-    """Without copies, a TRUNCATE of a table that had no rows yet is nothing to a consumer."""
-    seen = set()
+def that_matter(events, rows=()):
+    """Without copies, a TRUNCATE of a table that had no rows yet is nothing to a consumer; in `rows` it may be told all the same."""
+    seen, told = set(), {(r.table, str(r.cells["__tx"])) for r in rows if r.op == "t"}
     for e in events:
-        if e.op != "T" or e.table in seen:
+        if e.op != "T" or e.table in seen or (e.table, e.xid) in told:
             seen.add(e.table)
             yield e
 
@@ -67,6 +70,13 @@ class Reader:
         self.file, self.at = None, 0
 
     def read(self, file, pos):
+        """Everything from there on. A file that a killed server left may end inside an event, which then did not happen."""
+        while file:
+            file, pos = self._read(file, pos), 4
+        return self.found
+
+    def _read(self, file, pos):
+        """Up to the end, or to such a place: then the name of the file to go on with."""
         con = self.server.connect()
         try:
             with con.cursor() as cur:
@@ -79,8 +89,14 @@ class Reader:
                 packet = con._read_packet()
                 data = packet.get_all_data()
                 if packet.is_eof_packet() and len(data) < 9:
-                    return self.found
+                    return None
                 self._event(data[1:], self.checksum)
+        except pymysql.err.OperationalError as e:
+            later = [name for name in self.server.binlogs() if self.file and name > self.file]
+            if TORN not in str(e.args) or not later:
+                raise
+            self.tx = None
+            return later[0]
         finally:
             con.close()
 

@@ -14,6 +14,7 @@ import pymysql
 import pymysql.err
 
 from . import workload
+from .wait import until
 
 SCHEMA = """
 create database shop character set utf8mb4;
@@ -199,6 +200,16 @@ class Writers(workload.Writers):
         self.xa, self.truncate, self.prepared, self.xas = xa, truncate, {}, 0
         self.done, self.lock = collections.Counter(), threading.Lock()
 
+    def without_xa(self):
+        """From here on. Returns when no writer is inside of one: each has committed twice since, the first of them perhaps by XA."""
+        self.xa, before = 0, len(self.acked)
+
+        def twice():
+            done = collections.Counter(mark.split("/")[-2] for mark in self.acked[before:])
+            return all(done[str(i)] >= 2 for i in range(self.n)) and not self.prepared
+        until("every writer to commit without XA", twice, 60)
+        return self
+
     def _connect(self):
         while not self.stopping.is_set():
             try:
@@ -288,7 +299,7 @@ class Writers(workload.Writers):
         if con is owner:
             con.cursor().execute(text)
             return
-        self.pg.left(con, owner.thread_id())
+        self.pg.left(owner.thread_id())
         con.autocommit(True)  # MariaDB wants it from those who did not prepare it
         try:
             con.cursor().execute(text)

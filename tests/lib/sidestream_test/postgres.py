@@ -9,6 +9,7 @@ import psycopg2.extensions
 import psycopg2.extras
 
 from . import ROOT
+from .ports import free_port
 from .wait import until
 
 SERVERS = ROOT / "tests/servers"
@@ -33,7 +34,7 @@ class Postgres:
         self.bin = fetch(self.version)
         self.base = pathlib.Path(base)
         self.conf = list(conf)
-        self.port = int(self._shell("pg_free_port"))
+        self.port = free_port()
 
     def _shell(self, *words, check=True, timeout=120):
         got = subprocess.run(
@@ -59,6 +60,12 @@ class Postgres:
     def stop(self, mode="fast", timeout=60):
         os.environ["PG_STOP_TIMEOUT"] = str(int(timeout))
         self._shell("pg_down", self.bin, self.base, mode, timeout=timeout + 30)
+
+    def reload(self):
+        """Its files are read again, pg_hba.conf too, before this returns."""
+        before = self.value("select pg_conf_load_time()")
+        self.sql("select pg_reload_conf()")
+        until("the configuration to be read again", lambda: self.value("select pg_conf_load_time()") != before)
 
     def crash(self):
         """SIGKILL to every process of it."""

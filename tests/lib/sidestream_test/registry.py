@@ -2,10 +2,7 @@
 import http.server
 import io
 import json
-import os
-import pathlib
 import shutil
-import socket
 import struct
 import subprocess
 import threading
@@ -17,6 +14,8 @@ import urllib.request
 import fastavro
 
 from . import ROOT, lake
+from .java import MAVEN, fetched, ran
+from .ports import free_port
 
 TYPE = "application/vnd.schemaregistry.v1+json"
 
@@ -60,9 +59,7 @@ class Real(Api):
 
     def __init__(self, lab, name="registry"):
         self.base = lab.folder / name
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         super().__init__(f"http://127.0.0.1:{self.port}/apis/ccompat/v7")
         self.app = self._shell("registry_fetch").strip()
         lab.undo.append(self.stop)
@@ -113,7 +110,7 @@ class Stub(Api):
             def log_message(self, *_):
                 pass
 
-        self.handler, self.port = Handler, 0
+        self.handler, self.port = Handler, free_port()  # its own while it is stopped, too
         self.start()
         super().__init__(f"{'https' if tls else 'http'}://127.0.0.1:{self.port}")
         if lab:
@@ -226,8 +223,8 @@ AVRO_JAVA, AVRO_JS = "1.11.4", "4.1.0"
 
 JS = """
 const { SchemaRegistry } = require('@kafkajs/confluent-schema-registry')
-const registry = new SchemaRegistry({ host: process.argv[2] })
-Promise.all(process.argv.slice(3).map(m => registry.decode(Buffer.from(m, 'hex'))))
+const registry = new SchemaRegistry({ host: process.argv[1] })
+Promise.all(process.argv.slice(2).map(m => registry.decode(Buffer.from(m, 'hex'))))
   .then(rows => console.log(JSON.stringify(rows)))
   .catch(e => { console.error(e); process.exit(1) })
 """
@@ -284,32 +281,16 @@ def messages(car, table=None):
     return found
 
 
-def _cached(name, file, text, command):
-    """A folder of .cache with what `command` fetched by `file`, once."""
-    folder = pathlib.Path(os.environ.get("SIDESTREAM_CACHE", ROOT / ".cache")) / name
-    if not (folder / ".complete").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_text(text)
-        subprocess.run(command, cwd=folder, check=True)
-        (folder / ".complete").touch()
-    return folder
-
-
-def _lines(command, cwd):
-    got = subprocess.run([str(word) for word in command], cwd=cwd, text=True, capture_output=True)
-    assert got.returncode == 0, got.stderr
-    return got.stdout
-
-
 def js_decode(url, sent):
     """Rows as objects, by @kafkajs/confluent-schema-registry."""
     from .lab import Skip
     if not shutil.which("npm"):
         raise Skip("npm is not here")
     wanted = {"name": "t", "version": "1.0.0", "private": True, "dependencies": {"@kafkajs/confluent-schema-registry": AVRO_JS}}
-    folder = _cached(f"registry-js-{AVRO_JS}", "package.json", json.dumps(wanted), ["npm", "install", "--no-audit", "--no-fund", "--silent"])
-    (folder / "decode.js").write_text(JS)
-    return json.loads(_lines(["node", "decode.js", url, *[m.hex() for m in sent]], folder))
+    folder = fetched(f"registry-js-{AVRO_JS}", "package.json", json.dumps(wanted), ["npm", "install", "--no-audit", "--no-fund", "--silent"])
+    got = subprocess.run(["node", "-e", JS, url, *[m.hex() for m in sent]], cwd=folder, text=True, capture_output=True, timeout=180)
+    assert got.returncode == 0, got.stderr
+    return json.loads(got.stdout)
 
 
 def java_decode(url, subject, sent, columns):
@@ -318,9 +299,6 @@ def java_decode(url, subject, sent, columns):
               "<dependencies><dependency><groupId>org.apache.avro</groupId><artifactId>avro</artifactId>"
               f"<version>{AVRO_JAVA}</version></dependency><dependency><groupId>org.slf4j</groupId>"
               "<artifactId>slf4j-nop</artifactId><version>1.7.36</version></dependency></dependencies></project>")
-    folder = _cached(f"registry-java-{AVRO_JAVA}", "pom.xml", wanted,
-                     ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"])
-    (folder / "Decode.java").write_text(JAVA)
-    out = _lines(["java", "-XX:TieredStopAtLevel=1", "-cp", f"{folder}/lib/*", folder / "Decode.java", url, subject, ",".join(columns),
-                  *[m.hex() for m in sent]], folder)
+    folder = fetched(f"registry-java-{AVRO_JAVA}", "pom.xml", wanted, MAVEN)
+    out = ran(folder, "Decode.java", JAVA, url, subject, ",".join(columns), *[m.hex() for m in sent])
     return [line.rstrip("\n").split("\t")[:-1] for line in out.splitlines()]

@@ -268,8 +268,12 @@ def disk_error(s, r):
         nth = r.randint(1, 12) if where != "dir" else r.randint(1, 4)
         before = len(s.car.log())
         s.fault.arm(op, where, nth, error, mode)
-        if r.random() < 0.3:
-            s.again()  # it may strike the start
+        if r.random() < 0.3:  # it may strike the start
+            s.kill()
+            if s.fault.fired():  # at once, and who was struck could perhaps not say so any more
+                before = len(s.car.log())
+                s.fault.arm(op, where, nth, error, mode)
+            s.start()
         said.append(f"{op} {where} {nth} {errno.errorcode.get(error, mode)} {mode}")
         end = time.monotonic() + 5
         while not s.fault.fired() and s.car.alive() and time.monotonic() < end:

@@ -68,16 +68,6 @@ static int put_end(struct kafka *kf, struct kfk_end *end, struct cdc_error *err)
     return rc;
 }
 
-/* What was refused before and is committed in another form, or left out, does not come again. */
-static void forget_refused(struct kafka *kf)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < kf->n_refused; i++)
-        if (memcmp(kf->refused[i].seq, kf->seq, CDC_SEQ_LEN) > 0)
-            kf->refused[kept++] = kf->refused[i];
-    kf->n_refused = kept;
-}
-
 /* The topics that went with the transaction are known there now. */
 static void topics_saved(struct kafka *kf)
 {
@@ -100,7 +90,7 @@ int kfk_finish(struct kafka *kf, bool all_topics, struct cdc_error *err)
     if (kfk_producer_commit(kf, err) < 0)
         return CDC_FAIL;
     topics_saved(kf);
-    forget_refused(kf);
+    kfk_refused_committed(kf);
     kf->txn++;
     kf->end = end;
     kf->rows = kf->bytes = 0;

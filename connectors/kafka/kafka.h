@@ -195,12 +195,14 @@ struct kfk_route {
 
 /* A record that the broker refused for its size: met by policy when it comes again. */
 struct kfk_refused {
-    struct kfk_topic *topic;
+    const struct kfk_topic *topic;
     char seq[CDC_SEQ_LEN + 1];
-    size_t bytes;
+    size_t bytes; /* key and value */
+    uint32_t key; /* murmur2 of the key; 0: none */
+    bool met;     /* it came again, in this transaction */
 };
 
-/* ---- producer.c ---- */
+/* ---- producer.c, refused.c ---- */
 
 /* What made the transaction impossible: the first report or call that failed. */
 struct kfk_trouble {
@@ -210,6 +212,7 @@ struct kfk_trouble {
     bool control;            /* it is the control topic */
     char seq[CDC_SEQ_LEN + 1];
     size_t bytes; /* largest refused message */
+    uint32_t key; /* ... and its key, as in kfk_refused */
     uint32_t refused;
 };
 
@@ -250,6 +253,7 @@ struct kafka {
     uint64_t rows, bytes;      /* of the open transaction: records of tables; all bytes */
     struct cdc_buf owner;      /* `v` of the owner record that was there last, as far as known */
     int64_t saved_us;          /* when topics' ends were written */
+    int64_t behind_us;         /* since when the control topic lacks what we committed; 0: never */
 
     struct kfk_topic **topics;
     size_t n_topics, looked;  /* looked: the last one that kfk_topics_look came to */
@@ -288,6 +292,12 @@ CDC_CHECK int kfk_producer_commit(struct kafka *kf, struct cdc_error *err);
 /* The error of a failure of the current instance; the instance is not used again. CDC_FAIL. */
 int kfk_producer_fail(struct kafka *kf, rd_kafka_resp_err_t code, const char *where,
                       const char *what, struct cdc_error *err);
+
+void kfk_refused_learn(struct kafka *kf, const struct kfk_trouble *trouble);
+/* The smallest size at which this record was refused, in this form or shrunk; SIZE_MAX: never. */
+size_t kfk_refused_at(struct kafka *kf, const struct kfk_refused *rec);
+void kfk_refused_rewind(struct kafka *kf);    /* all that was not committed comes again */
+void kfk_refused_committed(struct kafka *kf); /* up to kf->seq */
 
 /* ---- commit.c ---- */
 

@@ -50,6 +50,7 @@ static void note_refused(struct kfk_trouble *trouble, const rd_kafka_message_t *
     trouble->bytes = bytes;
     trouble->topic = topic;
     trouble->control = !topic;
+    trouble->key = report->key_len ? kfk_murmur2(cdc_slice_of(report->key, report->key_len)) : 0;
     if (!topic)
         return;
     memcpy(trouble->seq, kfk_msg_of(report->payload ? report->payload : report->key)->seq,
@@ -130,15 +131,8 @@ static void learn_refusal(struct kafka *kf, const struct kfk_trouble *trouble)
         kf->set.batch_bytes = KFK_BATCH_MIN; /* then each refusal is of one record */
         return;
     }
-    if (!trouble->topic)
-        return;
-    struct kfk_refused *refused = realloc(kf->refused, (kf->n_refused + 1) * sizeof *refused);
-    if (!refused)
-        return; /* it is refused again, then */
-    kf->refused = refused;
-    struct kfk_refused *ref = &refused[kf->n_refused++];
-    *ref = (struct kfk_refused){.topic = trouble->topic, .bytes = trouble->bytes};
-    memcpy(ref->seq, trouble->seq, sizeof ref->seq);
+    if (trouble->topic)
+        kfk_refused_learn(kf, trouble);
 }
 
 /*

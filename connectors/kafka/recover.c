@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define FENCE_WAIT_US INT64_C(400000)
+#define BEHIND_US     INT64_C(20000000)
 
 /* ---- 5: reading the checkpoint ---- */
 
@@ -81,6 +82,21 @@ static int control_lost(const struct kafka *kf, const char *how, struct cdc_erro
                     how);
 }
 
+/*
+ * It has fewer transactions than we committed. For a moment that may be one broker's view alone,
+ * which is cut off from the others and does not know yet that it leads no more.
+ */
+static int control_behind(struct kafka *kf, struct cdc_error *err)
+{
+    int64_t now = cdc_mono_us();
+    kf->behind_us = kf->behind_us ? kf->behind_us : now;
+    if (now - kf->behind_us >= BEHIND_US)
+        return control_lost(kf, "made again, or has lost records", err);
+    return cdc_fail(err, CDC_RETRY, kf->control,
+                    "the control topic has fewer transactions than were committed; it is read "
+                    "again for a while, to be sure");
+}
+
 static int read_checkpoint(struct kafka *kf, struct kfk_reader *rd, struct cdc_map *ret,
                            struct cdc_error *err)
 {
@@ -91,9 +107,10 @@ static int read_checkpoint(struct kafka *kf, struct kfk_reader *rd, struct cdc_m
     if (rc == CDC_END)
         rc = cdc_fail(err, CDC_RETRY, kf->control, "the control topic vanished");
     if (rc == CDC_OK && in.txn < kf->txn)
-        rc = control_lost(kf, "made again, or has lost records", err);
+        rc = control_behind(kf, err);
     if (rc == CDC_OK) {
         kf->read = true;
+        kf->behind_us = 0;
         kf->txn = in.txn;
         kf->prod->control_end = what.next;
         kf->end = in.end;
@@ -199,14 +216,23 @@ static int check_control(struct kafka *kf, struct kfk_reader *rd, int32_t partit
     return CDC_OK;
 }
 
+/* CDC_END: it is not there, though we have written to it. */
 static int ensure_control(struct kafka *kf, struct kfk_reader *rd, struct cdc_error *err)
 {
     int32_t n = 0;
-    bool had = kf->read && kf->txn > 0;
-    int rc = had ? kfk_topics_count(kf, rd, kf->control, &n, err)
-                 : kfk_reader_partitions(rd, kf->control, &n, err);
+    int rc = kfk_reader_partitions(rd, kf->control, &n, err);
+    if (rc == CDC_END && kf->txn == 0)
+        return make_control(kf, rd, err);
+    return rc == CDC_OK ? check_control(kf, rd, n, err) : rc;
+}
+
+/* A broker without a controller knows no topics; but then no producer could begin either. */
+static int find_control(struct kafka *kf, struct kfk_reader *rd, struct cdc_error *err)
+{
+    int32_t n = 0;
+    int rc = kfk_topics_count(kf, rd, kf->control, &n, err);
     if (rc == CDC_END)
-        return had ? control_lost(kf, "deleted", err) : make_control(kf, rd, err);
+        return control_lost(kf, "deleted", err);
     return rc == CDC_OK ? check_control(kf, rd, n, err) : rc;
 }
 
@@ -235,9 +261,11 @@ static int write_owner(struct kafka *kf, struct cdc_error *err)
 static int take_over(struct kafka *kf, struct kfk_reader *rd, struct cdc_map *ret,
                      struct cdc_error *err)
 {
-    if ((kf->fenced && kf->read && check_owner(kf, rd, err) < 0) || ensure_control(kf, rd, err) < 0)
+    if (kf->fenced && kf->read && check_owner(kf, rd, err) < 0)
         return CDC_FAIL;
-    if (kfk_producer_new(kf, err) < 0 || kfk_producer_init(kf, err) < 0)
+    int there = ensure_control(kf, rd, err);
+    if (there < 0 || kfk_producer_new(kf, err) < 0 || kfk_producer_init(kf, err) < 0 ||
+        (there == CDC_END && find_control(kf, rd, err) < 0))
         return CDC_FAIL;
     CDC_POINT("kafka.fenced");
     rd->known = true;
@@ -253,6 +281,7 @@ int kfk_recover(struct cdc_sink *snk, struct cdc_map *ret, struct cdc_error *err
     struct kfk_reader *rd = NULL;
     kfk_producer_drop(kf);
     kfk_routes_drop(kf);
+    kfk_refused_rewind(kf);
     cdc_map_clear(ret);
     if (kfk_reader_new(&kf->set, true, &kf->woken, &rd, err) < 0)
         return CDC_FAIL;

@@ -25,7 +25,7 @@
 #define SERVE_EVERY  256
 #define WARN_US      INT64_C(60000000)
 #define SCRATCH_KEEP ((size_t)1 << 20)
-#define SIZE_VARIES  16 /* of one record made twice: its __synced_at */
+#define SIZE_VARIES  16 /* as in refused.c */
 
 static void put_frame(struct cdc_buf *buf, uint32_t id)
 {
@@ -37,18 +37,17 @@ static void put_frame(struct cdc_buf *buf, uint32_t id)
 
 /* ---- records that are too large ---- */
 
-/*
- * The smallest size at which the broker refused it; SIZE_MAX: never. By its size too: both halves
- * of a key change have one __seq, and only one may be too large.
- */
-static size_t refused_at(const struct kafka *kf, const struct kfk_topic *topic, const char *seq)
+/* The smallest size at which the broker refused it; SIZE_MAX: never. */
+static size_t refused_at(struct kafka *kf, const struct kfk_route *route,
+                         const struct cdc_record *rec)
 {
-    size_t bytes = kf->key.len + kf->value.len + SIZE_VARIES, ret = SIZE_MAX;
-    for (size_t i = 0; i < kf->n_refused; i++)
-        if (kf->refused[i].topic == topic && bytes >= kf->refused[i].bytes &&
-            kf->refused[i].bytes < ret && memcmp(kf->refused[i].seq, seq, CDC_SEQ_LEN) == 0)
-            ret = kf->refused[i].bytes;
-    return ret;
+    if (kf->n_refused == 0)
+        return SIZE_MAX;
+    struct kfk_refused it = {.topic = route->topic,
+                             .bytes = kf->key.len + kf->value.len,
+                             .key = route->keyed ? kfk_murmur2(cdc_buf_slice(&kf->key)) : 0};
+    memcpy(it.seq, rec->seq, CDC_SEQ_LEN);
+    return kfk_refused_at(kf, &it);
 }
 
 /* Compressed records are measured by the broker; ours is then only librdkafka's bound. */
@@ -105,7 +104,7 @@ static int check_size(struct kafka *kf, const struct kfk_route *route, const str
                       struct cdc_error *err)
 {
     size_t limit = limit_of(kf, route->topic);
-    size_t refused = kf->n_refused > 0 ? refused_at(kf, route->topic, rec->seq) : SIZE_MAX;
+    size_t refused = refused_at(kf, route, rec);
     if (refused != SIZE_MAX) {
         size_t known = route->topic->max_bytes - OVERHEAD; /* uncompressed it fits for sure */
         known = known < limit ? known : limit;

@@ -166,8 +166,6 @@ CDC_CHECK int mys_table_keeps(struct mys_viewer *ses, const struct mys_which *wh
 char *mys_table_text(struct mys_viewer *ses, const struct mys_which *which);
 /* Takes the counter out of such a text, in place. */
 void mys_table_text_plain(char *text);
-/* Does anybody wait to alter one of these tables (names, each with a NUL), or to lock all? */
-CDC_CHECK int mys_waited_for(MYSQL *conn, struct cdc_slice names, bool *ret, struct cdc_error *err);
 /* Why mys_rel_now found none: CDC_END, or CDC_FAIL CDC_OPERATOR: no right to read it. */
 CDC_CHECK int mys_table_missing(struct mys_viewer *ses, const struct mys_which *which,
                                 struct cdc_error *err);
@@ -250,5 +248,15 @@ CDC_CHECK int mys_snap_size(struct mys_snap *snap, const struct cdc_table *tab,
 int mys_snap_plan(struct cdc_snap *base, const struct cdc_copy_table *tab,
                   const struct cdc_range *rest, size_t max_bytes, struct cdc_buf *ret,
                   struct cdc_error *err);
+
+/* ---- processes.c ---- */
+
+/* Does a statement run that a lock of all tables would have to wait for? CDC_AGAIN: so it seems. */
+CDC_CHECK int mys_none_runs(MYSQL *conn, struct cdc_error *err);
+/* Does anybody wait to alter one of these tables (names, each with a NUL), or to lock all? */
+CDC_CHECK int mys_waited_for(MYSQL *conn, struct cdc_slice names, bool *ret, struct cdc_error *err);
+/* Of one session, from its state and statement (either may be NULL). PERHAPS: that may be cut. */
+enum mys_waits { MYS_WAITS_NOT, MYS_WAITS_PERHAPS, MYS_WAITS };
+enum mys_waits mys_process_waits(const char *state, const char *info, struct cdc_slice names);
 
 #endif

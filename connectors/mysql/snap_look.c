@@ -120,18 +120,6 @@ int mys_looks_exact(const struct mys_looks *looks, struct mys_pos *ret, struct c
 
 /* ---- with a lock ---- */
 
-/* Does a statement run that the lock would have to wait for? CDC_AGAIN: so it seems. */
-static int none_runs(MYSQL *conn, struct cdc_error *err)
-{
-    MYS_CLEAR MYSQL_RES *res = NULL;
-    if (mys_query(conn,
-                  "SELECT 1 FROM information_schema.PROCESSLIST WHERE COMMAND IN ('Query', "
-                  "'Execute') AND TIME >= 1 AND ID <> CONNECTION_ID() LIMIT 1",
-                  &res, err) < 0)
-        return CDC_FAIL;
-    return mysql_num_rows(res) == 0 ? CDC_OK : CDC_AGAIN;
-}
-
 static int unlock_all(MYSQL *conn, struct cdc_error *err)
 {
     if (mys_query(conn, "UNLOCK TABLES", NULL, err) < 0)
@@ -141,7 +129,7 @@ static int unlock_all(MYSQL *conn, struct cdc_error *err)
 
 static int lock_all(MYSQL *conn, bool mariadb, struct cdc_error *err)
 {
-    int rc = mariadb ? CDC_OK : none_runs(conn, err);
+    int rc = mariadb ? CDC_OK : mys_none_runs(conn, err);
     if (rc != CDC_OK)
         return rc;
     if (mys_query(conn, "SET SESSION lock_wait_timeout = 1, wait_timeout = 20", NULL, err) < 0)

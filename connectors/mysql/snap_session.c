@@ -24,6 +24,7 @@
 #include "cdc/clock.h"
 #include "cdc/log.h"
 
+#include <mariadb/mysqld_error.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -384,7 +385,14 @@ int mys_viewer_fail(struct mys_viewer *ses, MYSQL *conn, struct cdc_error *err)
         return ses->facts->mariadb ? CDC_FAIL : CDC_AGAIN;
     }
     int rc = mys_fail(conn, NULL, err);
-    return again(mysql_errno(conn)) ? CDC_AGAIN : rc;
+    unsigned code = mysql_errno(conn);
+    /* MariaDB keeps the locks of a look: as the victim of a deadlock it loses them, and the look.
+     */
+    if (conn == ses->conn && ses->facts->mariadb && code == ER_LOCK_DEADLOCK)
+        return cdc_fail(err, CDC_RETRY, "mysql",
+                        "the server ended the transaction in which tables are read, for a deadlock "
+                        "with somebody who locks several tables; another look is taken");
+    return again(code) ? CDC_AGAIN : rc;
 }
 
 int mys_viewer_run(struct mys_viewer *ses, MYSQL *conn, const char *sql, MYSQL_RES **ret,

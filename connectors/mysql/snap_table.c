@@ -154,26 +154,6 @@ int mys_given_up(const struct mys_which *which, const char *why, struct cdc_erro
     return CDC_AGAIN;
 }
 
-int mys_waited_for(MYSQL *conn, struct cdc_slice names, bool *ret, struct cdc_error *err)
-{
-    struct cdc_buf sql = CDC_BUF((size_t)1 << 20);
-    MYS_CLEAR MYSQL_RES *res = NULL;
-    cdc_buf_str(&sql, "SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE = 'Waiting for "
-                      "table flush' OR (STATE = 'Waiting for table metadata lock' AND INFO NOT "
-                      "LIKE 'SELECT%' AND (FALSE");
-    for (size_t at = 0; at < names.len; at += strlen((const char *)names.p + at) + 1) {
-        cdc_buf_str(&sql, " OR LOCATE(");
-        mys_literal_put(&sql, (const char *)names.p + at);
-        cdc_buf_str(&sql, ", INFO) > 0");
-    }
-    cdc_buf_str(&sql, ")) LIMIT 1");
-    const char *text = cdc_buf_cstr(&sql);
-    int rc = text ? mys_query(conn, text, &res, err) : cdc_fail_oom(err);
-    cdc_buf_done(&sql);
-    *ret = rc == CDC_OK && mysql_num_rows(res) > 0;
-    return rc;
-}
-
 int mys_may_not_read(const struct mys_viewer *ses, const struct mys_which *which,
                      struct cdc_error *err)
 {

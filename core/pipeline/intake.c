@@ -97,13 +97,14 @@ static bool enough(struct cdc_run *run, struct intake *in)
 static int visit(struct cdc_run *run, struct intake *in, struct cdc_error *err)
 {
     int rc = in->at_cut ? cdc_copier_visit(run->copier, err) : CDC_OK;
+    bool held = rc == CDC_AGAIN;
     if (rc == CDC_OK && in->last)
         rc = cdc_copier_idle(run->copier) ? CDC_END : CDC_AGAIN;
     if (rc != CDC_AGAIN)
         return rc;
     if (run->source->ops->keepalive(run->source, err) < 0)
         return CDC_FAIL;
-    cdc_copier_wait(run->copier, cdc_mono_us() + SLICE_US);
+    cdc_copier_wait(run->copier, held, cdc_mono_us() + SLICE_US);
     return CDC_AGAIN;
 }
 

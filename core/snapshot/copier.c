@@ -352,11 +352,12 @@ int cdc_copier_visit(struct cdc_copier *copier, struct cdc_error *err)
     return rc;
 }
 
-void cdc_copier_wait(struct cdc_copier *copier, int64_t deadline_us)
+void cdc_copier_wait(struct cdc_copier *copier, bool held, int64_t deadline_us)
 {
     copy_lock(copier);
     bool asked = copier->want_count || copier->hold == HOLD_WANTED || copier->tell_copied;
-    if (!copier->positioned || !asked) /* else a visit is wanted now */
+    bool wanted = copier->positioned && asked; /* a visit, now */
+    if (!wanted && (!held || is_held(copier)))
         copy_wait(copier, deadline_us);
     copy_unlock(copier);
 }

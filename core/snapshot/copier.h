@@ -62,8 +62,9 @@ void cdc_copier_pushed(struct cdc_copier *copier, struct cdc_batch *batch);
  * again after cdc_copier_wait. CDC_FAIL: the session ends.
  */
 CDC_CHECK int cdc_copier_visit(struct cdc_copier *copier, struct cdc_error *err);
-/* Until a visit is wanted, something has changed or the deadline has come. */
-void cdc_copier_wait(struct cdc_copier *copier, int64_t deadline_us);
+/* Until a visit is wanted, something has changed or the deadline has come. held: the visit said
+ * CDC_AGAIN, and what it waits for may have come since. */
+void cdc_copier_wait(struct cdc_copier *copier, bool held, int64_t deadline_us);
 /* Is all copied that is to be? */
 bool cdc_copier_idle(struct cdc_copier *copier);
 /* Were rows read in this session that may contain what the stream had not given by then? */

@@ -204,7 +204,9 @@ static void settle_table(struct cdc_copier *copier, struct copy_table *tab)
              "%.300s, %d times, before a range of it was read; raise the bound, or lower "
              "snapshot.range_bytes%s",
              round->why, GUARDS_MAX,
-             tab->ct.divisible ? "" : " (this table can only be read in one piece: give it a key)");
+             tab->ct.divisible ? ""
+                               : " (this table can only be read in one piece, for want of a key by "
+                                 "which it can be cut)");
     copy_table_failed(copier, tab, why);
 }
 

@@ -104,6 +104,85 @@ static void test_many(void **state)
     rig_done(&rig);
 }
 
+/* ---- which record it was ---- */
+
+#define LOG  "00000001-000000000000000000000010-000000000001"
+#define READ "00000001-000000000000000000000010-f00000000001"
+#define NEXT "00000001-000000000000000000000020-f00000000001"
+
+static const struct known_row {
+    const char *name, *refused, *seq;
+    uint32_t key;
+    size_t bytes, at;
+} known_rows[] = {
+    {"of the log", LOG, LOG, 7, 15000, 15000},
+    {"a little smaller, by its time", LOG, LOG, 7, 14990, 15000},
+    {"the other half of a key change", LOG, LOG, 7, 900, SIZE_MAX},
+    {"another place", LOG, "00000001-000000000000000000000011-000000000001", 7, 15000, SIZE_MAX},
+    {"read again under another look", READ, NEXT, 7, 15003, 15000},
+    {"another row of that round", READ, READ, 8, 15000, SIZE_MAX},
+    {"the row has shrunk", READ, NEXT, 7, 14000, SIZE_MAX},
+    {"the row has grown", READ, NEXT, 7, 15100, SIZE_MAX},
+    {"the same row, out of the log", READ, LOG, 7, 15000, SIZE_MAX},
+};
+
+static void learn(struct kafka *kf, const struct kfk_topic *topic, const char *seq, size_t bytes)
+{
+    struct kfk_trouble trouble = {
+        .topic = (struct kfk_topic *)(uintptr_t)topic, .bytes = bytes, .key = 7};
+    memcpy(trouble.seq, seq, CDC_SEQ_LEN);
+    kfk_refused_learn(kf, &trouble);
+}
+
+static size_t at(struct kafka *kf, const struct kfk_topic *topic, const struct known_row *row)
+{
+    struct kfk_refused rec = {.topic = topic, .bytes = row->bytes, .key = row->key};
+    memcpy(rec.seq, row->seq, CDC_SEQ_LEN);
+    return kfk_refused_at(kf, &rec);
+}
+
+static void test_known(void **state)
+{
+    (void)state;
+    const struct kfk_topic topic = {.name = "t"}, other = {.name = "o"};
+    for (size_t i = 0; i < CM_COUNT(known_rows); i++) {
+        const struct known_row *row = &known_rows[i];
+        struct kafka kf = {.n_refused = 0};
+        learn(&kf, &topic, row->refused, 15000);
+        if (at(&kf, &topic, row) != row->at)
+            fail_msg("%s", row->name);
+        assert_int_equal(at(&kf, &other, row), SIZE_MAX);
+        if (row->at != SIZE_MAX) { /* its placeholder was refused, too */
+            learn(&kf, &topic, row->refused, 300);
+            assert_int_equal(at(&kf, &topic, row), 300);
+        }
+        free(kf.refused);
+    }
+}
+
+/* All rows of a round have one __seq: what stands before the record is committed without it. */
+static void test_until_met(void **state)
+{
+    (void)state;
+    static const char *const seqs[] = {LOG, READ};
+    const struct kfk_topic topic = {.name = "t"};
+    for (size_t i = 0; i < CM_COUNT(seqs); i++) {
+        const struct known_row row = {.seq = seqs[i], .key = 7, .bytes = 15000};
+        struct kafka kf = {.n_refused = 0};
+        learn(&kf, &topic, seqs[i], 15000);
+        memcpy(kf.seq, seqs[i], CDC_SEQ_LEN);
+        kfk_refused_committed(&kf);
+        assert_int_equal(at(&kf, &topic, &row), 15000); /* met, and not committed */
+        kfk_refused_rewind(&kf);
+        kfk_refused_committed(&kf); /* the owner record */
+        assert_int_equal(at(&kf, &topic, &row), 15000);
+        kfk_refused_committed(&kf);
+        assert_int_equal(at(&kf, &topic, &row), SIZE_MAX);
+        assert_int_equal(kf.n_refused, 0);
+        free(kf.refused);
+    }
+}
+
 /* No policy is for the checkpoint: a person must act, and is not asked over and over. */
 static void test_checkpoint(void **state)
 {
@@ -123,10 +202,9 @@ static void test_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_drop),
-        cmocka_unit_test(test_placeholder),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_drop),      cmocka_unit_test(test_placeholder),
+        cmocka_unit_test(test_many),      cmocka_unit_test(test_known),
+        cmocka_unit_test(test_until_met), cmocka_unit_test(test_checkpoint),
     };
     return cmocka_run_group_tests_name("kafka refused", tests, NULL, NULL);
 }

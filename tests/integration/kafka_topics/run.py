@@ -24,6 +24,7 @@ def main(l):
     while_running(l, pg, broker)
     widened(l, pg, broker)
     oversized(l, pg, broker)
+    copied(l, pg, broker)
     compacted(l, pg, broker)
 
 
@@ -159,6 +160,25 @@ def oversized(l, pg, broker):
             assert sorted(rows) == [1, 2, 3, 4] and rows[3]["v"] is None and rows[3]["__invalid"] == ["v"], rows.get(3)
             assert rows[3]["w"] == "kept", "only the largest is left out"
         l.step(f"oversized: {policy}, compression {compression}: as it says, the rest is there")
+
+
+def copied(l, pg, broker):
+    """Rows of a copy have one __seq, and what stands before the large one is committed before it is refused."""
+    pg.each("create table shop.copied (id int primary key, v text)",
+            "insert into shop.copied select i, case i when 15000 then (select string_agg(md5(g::text), '') from generate_series(1, 8000) g) "
+            "else repeat('x', 200) end from generate_series(1, 30000) i", "analyze shop.copied")
+    for policy in ("fail", "drop", "placeholder"):
+        car = l.sidecar(pg, name=f"copied_{policy}", kafka=broker, capture=[{"tables": "shop.copied", "snapshot": "initial"}],
+                        sink={"partitions": 2, "oversized": policy, "compression": "lz4", "topic_config": {"max.message.bytes": "100000"}},
+                        snapshot={"threads": 1, "range_bytes": "1MiB"})
+        got = car.call("run", "CONFIG", "--until-caught-up", timeout=90)
+        assert got.code == (3 if policy == "fail" else 0), got
+        if policy == "fail":
+            assert "table shop.copied: a record of 2" in got.err, got
+        else:
+            rows = {r.cells["id"]: r.cells["v"] for r in car.output().rows("shop.copied")}
+            assert len(rows) == (29999 if policy == "drop" else 30000) and rows.get(15000) is None, len(rows)
+        l.step(f"a copied row that only the broker finds too large, oversized: {policy}: as it says, the rest is there")
 
 
 def compacted(l, pg, broker):

@@ -149,7 +149,7 @@ def lost(l, server, plain, net):
     plain.sql("flush privileges")  # it has forgotten who has logged in, and wants the password anew
     net.retarget(plain.port)
     net.sent.clear()
-    for (number,) in server.sql("select id from information_schema.processlist where user = 'cdc' and command not like 'Binlog Dump%'"):
+    for number in server.sessions(lambda user, command: user == "cdc" and not command.startswith("Binlog Dump")):
         server.sql(f"kill {number}")
     server.sql("alter table tls.gone add column w int; insert into tls.gone values (2, 2, 2)")
     wait.until("a new connection", lambda: net.sent)

@@ -10,7 +10,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 import collections  # noqa: E402
 import json  # noqa: E402
 import re  # noqa: E402
+import threading  # noqa: E402
 import time  # noqa: E402
+
+import pymysql  # noqa: E402
 
 from sidestream_test import compare, copy_judge, http, lab, mysql, mysql_histories, mysql_oracle, mysql_workload, wait  # noqa: E402
 
@@ -45,6 +48,7 @@ def main(l):
         keys(l, server)
         ranges(l, server)
         altered(l, server)
+        emoji(l, server)
         hidden(l, server)
         server.sql(mysql_workload.SCHEMA + STILL)
         fill_still(server)
@@ -150,6 +154,37 @@ def altered(l, server):
     assert car.terminate() == 0
     total = compare.replica(server, car.replica(), ["r.swap"])
     l.step(f"{server.kind}: columns that changed their names between two ranges: {total} rows equal")
+
+
+def emoji(l, server):
+    """Who waits for a table that is read is seen and let through, also beside a statement with a character that MySQL's table
+    of processes cannot hold: whoever asks that table is refused."""
+    server.each("create table r.piece (id int, pad varchar(200))", "insert into r.piece select id, pad from r.whole",
+                "grant process on *.* to cdc@'%'")  # else it sees nobody
+    con = server.connect()
+    asleep = threading.Thread(target=sleep, args=(con, "\U0001F600"))
+    asleep.start()
+    car = l.sidecar(server, folder=f"{server.kind}-emoji", name="emoji", capture=[{"tables": "r.piece"}], sink={"commit_interval": "50ms"},
+                    snapshot={"rate": "512KiB"})  # 16 s, in one piece, since there is no key
+    car.start()
+    wait.until("the copy to be under way", lambda: car.output().count() > 1000)
+    began = time.monotonic()
+    server.sql("alter table r.piece add column extra int")
+    waited = time.monotonic() - began
+    assert asleep.is_alive(), "the statement was over, and shows nothing"
+    server.sql(f"kill {con.thread_id()}")
+    asleep.join(30)
+    car.kill9()
+    server.sql("revoke process on *.* from cdc@'%'")
+    assert waited < 8, f"ALTER TABLE waited {waited:.1f} s for a copy\n{car.log()}"
+    l.step(f"{server.kind}: an ALTER TABLE got through after {waited:.1f} s, beside a statement with an emoji")
+
+
+def sleep(con, text):
+    try:
+        con.cursor().execute(f"select sleep(300), '{text}'")
+    except pymysql.err.MySQLError:
+        pass  # killed
 
 
 def hidden(l, server):

@@ -355,7 +355,7 @@ def terminate(h):
 @action(2)
 def disconnect(h):
     """One session of it, or all."""
-    mine = h.server.sessions("user = 'cdc'")
+    mine = h.server.sessions(lambda user, command: user == "cdc")
     for number in mine if h.r.random() < 0.3 else h.r.sample(mine, min(1, len(mine))):
         try:
             h.server.sql(f"kill {number}")

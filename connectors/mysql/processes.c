@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define CUT 96 /* a statement of so many bytes may have been cut: 100, less what a character lost  \
-                */
+#define CUT 96 /* statements of so many bytes may be cut: 100, less what a character lost */
 
 enum process_col { P_ID, P_USER, P_HOST, P_DB, P_COMMAND, P_TIME, P_STATE, P_INFO, P_COLS };
 

@@ -26,6 +26,7 @@ SKIP = 77
 FIRST = ["crash_points", "crash_random", "versions", "mysql_versions", "bad_input", "big_transaction", "server_crash", "connection_cut",
          "mysql_snapshot", "mysql_faults", "mysql_crash", "mysql_basic", "mysql_failover", "mysql_modes", "mysql_features", "kafka_broker",
          "kafka_network", "kafka_topics", "torture", "network_faults"]
+SEED = "20261122"  # the same workloads each time, as far as threads allow; `make torture` and `--seed random` have others
 MEASURES = {"big_transaction", "http_hostile", "memory"}  # run alone at the end: others would disturb what they measure
 
 # --sanitizer NAME: the binary of `make SANITIZE=NAME all`, by default; anything that it reports fails the scenario.
@@ -59,8 +60,7 @@ def run_one(job):
     keep.mkdir(parents=True)
     env = {**os.environ, "SIDESTREAM_PG": version, "SIDESTREAM_KEEP": str(keep),
            "PYTHONPATH": str(ROOT / "tests/lib"), "PYTHONDONTWRITEBYTECODE": "1"}
-    if options.seed:
-        env["SIDESTREAM_SEED"] = options.seed
+    env["SIDESTREAM_SEED"] = str(int(time.time())) if options.seed == "random" else options.seed
     if options.rounds:
         env["SIDESTREAM_ROUNDS"] = str(options.rounds)
     if options.sanitizer:
@@ -116,7 +116,8 @@ def options_of(argv):
     parser.add_argument("--versions", type=lambda s: s.split(","), default=["15"])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=0, help="of the crash scenarios (default: their short form)")
-    parser.add_argument("--seed", help="of the workloads; printed by a failure")
+    parser.add_argument("--seed", default=os.environ.get("SIDESTREAM_SEED") or SEED,
+                        help="of the workloads; `random`: another one each time; printed by a failure")
     parser.add_argument("--limit", type=int, default=None, help="seconds for one scenario")
     parser.add_argument("--sanitizer", choices=list(SANITIZERS), help="with the binary of make SANITIZE=...")
     parser.add_argument("--list", action="store_true")

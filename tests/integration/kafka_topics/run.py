@@ -16,7 +16,7 @@ TOPIC = "{}.shop.t"
 
 def main(l):
     broker = l.kafka(conf=["auto.create.topics.enable=true"])  # Kafka's default: a topic that is gone must not come back by itself
-    pg = l.postgres()
+    pg = l.postgres(conf=["max_replication_slots = 60", "max_wal_senders = 60"])  # a slot for each pipeline
     pg.sql("create schema shop; create table shop.t (id int primary key, v text, w text); "
            "alter table shop.t alter w set storage external; create table shop.u (id int primary key)")
     created(l, pg, broker)

@@ -27,6 +27,7 @@
 #define ABORT_MS   2000
 #define INIT_MS    1000
 #define INIT_MAX_S 30
+#define REPORT_US  INT64_C(1000000)
 #define QUIET_US   INT64_C(1000000) /* without any report: are the topics still there? */
 
 /* ---- what librdkafka tells ---- */
@@ -135,6 +136,14 @@ static void learn_refusal(struct kafka *kf, const struct kfk_trouble *trouble)
         kfk_refused_learn(kf, trouble);
 }
 
+/* The transaction knows of a refusal before its report is served, which says what was refused. */
+static void await_refusal(struct kfk_producer *prod)
+{
+    int64_t until = cdc_mono_us() + REPORT_US;
+    while (prod->trouble.refused == 0 && cdc_mono_us() < until)
+        rd_kafka_poll(prod->rk, 10);
+}
+
 /*
  * _STATE only says that the transaction has failed before. Why, librdkafka tells to who asks for
  * another one, which changes nothing; there may be no report of it.
@@ -172,6 +181,8 @@ int kfk_producer_fail(struct kafka *kf, rd_kafka_resp_err_t code, const char *wh
     enum kfk_act act = kfk_judge(code)->act;
     if (act == KFK_FENCED)
         kf->fenced = true;
+    if (act == KFK_RECORD)
+        await_refusal(prod);
     if (act == KFK_RECORD && prod->trouble.control && prod->batch_max <= KFK_BATCH_MIN)
         return control_too_large(kf, prod->trouble.bytes, err);
     if (act == KFK_RECORD)

@@ -193,6 +193,8 @@ struct kfk_route {
     bool keyed, hard;
 };
 
+#define KFK_SIZE_VARIES 16 /* of one record made twice: its __synced_at */
+
 /* A record that the broker refused for its size: met by policy when it comes again. */
 struct kfk_refused {
     const struct kfk_topic *topic;

@@ -5,7 +5,8 @@
  *   2. If it was fenced: is the owner record still the one that we wrote or saw? Then its
  *      transaction had timed out. Another's: a second instance runs, and this one stops.
  * (librdkafka tells both as _FENCED, and two instances that go on would fence each other for ever.)
- *   3. The control topic is made if there is none.
+ *   3. The control topic is made if there is none and we never wrote to one. That it is lost is
+ *      said only behind 4: a broker without a controller knows no topics either.
  *   4. init_transactions: from here on every earlier transaction is decided and visible.
  *   5. Only now the control topic is read, up to the last stable offset: read before 4, a commit
  *      that is decided and not yet marked would be missed, and its rows sent twice.

@@ -14,8 +14,7 @@
 
 #include <stdlib.h>
 
-#define SIZE_VARIES 16 /* of one record made twice: its __synced_at */
-#define ORDINAL     34 /* in a __seq */
+#define ORDINAL 34 /* in a __seq */
 
 static bool is_read(const char *seq)
 {
@@ -37,7 +36,7 @@ void kfk_refused_learn(struct kafka *kf, const struct kfk_trouble *trouble)
 /* The same record, in a form that is no smaller than what was refused? */
 static bool is_it(const struct kfk_refused *ref, const struct kfk_refused *rec)
 {
-    if (ref->topic != rec->topic || rec->bytes + SIZE_VARIES < ref->bytes)
+    if (ref->topic != rec->topic || rec->bytes + KFK_SIZE_VARIES < ref->bytes)
         return false;
     if (is_read(ref->seq))
         return is_read(rec->seq) && ref->key == rec->key;
@@ -49,7 +48,7 @@ static bool is_known(const struct kafka *kf, const struct kfk_refused *rec)
 {
     for (size_t i = 0; i < kf->n_refused; i++) {
         const struct kfk_refused *ref = &kf->refused[i];
-        if (is_it(ref, rec) && (!is_read(ref->seq) || rec->bytes <= ref->bytes + SIZE_VARIES))
+        if (is_it(ref, rec) && (!is_read(ref->seq) || rec->bytes <= ref->bytes + KFK_SIZE_VARIES))
             return true;
     }
     return false;

@@ -25,7 +25,6 @@
 #define SERVE_EVERY  256
 #define WARN_US      INT64_C(60000000)
 #define SCRATCH_KEEP ((size_t)1 << 20)
-#define SIZE_VARIES  16 /* as in refused.c */
 
 static void put_frame(struct cdc_buf *buf, uint32_t id)
 {
@@ -109,7 +108,7 @@ static int check_size(struct kafka *kf, const struct kfk_route *route, const str
         size_t known = route->topic->max_bytes - OVERHEAD; /* uncompressed it fits for sure */
         known = known < limit ? known : limit;
         /* Where the limit may not be asked for, it is a guess: less than last time, then. */
-        size_t less = refused > 4 * SIZE_VARIES ? refused - 2 * SIZE_VARIES : refused;
+        size_t less = refused > 4 * KFK_SIZE_VARIES ? refused - 2 * KFK_SIZE_VARIES : refused;
         return meet_oversized(kf, route, rec, known < less ? known : less, err);
     }
     if (kf->key.len + kf->value.len <= limit)

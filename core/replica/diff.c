@@ -7,11 +7,15 @@
  * move again, however busy its writer is (its WAL grows meanwhile, that is all). Not the same
  * token: two readers of one commit may go on from it in different words. A feed that was held to
  * the file's token (`until`) may not know position and time any more, but has compared the token
- * with what it reads. Then, for each table that either has: with a key      ours LEFT JOIN theirs
- * by the key: lacking, differing; then theirs without ours without one     whole rows counted on
- * both sides: SQLite sorts them, in a file if need be Meta columns are compared like all others:
- * both were made of the same records by the same rules. A column that the file lacks is NULL there.
- * Tables of a user in the file are not looked at.
+ * with what it reads.
+ *
+ * Then each table that either has is compared:
+ *
+ *   - with a key: ours LEFT JOIN theirs by the key (lacking, differing), then theirs without ours;
+ *   - without one: whole rows counted on both sides; SQLite sorts them, in a file if need be.
+ *
+ * Meta columns are compared like all others: both were made of the same records by the same rules.
+ * A column that the file lacks is NULL there. Tables of a user in the file are not looked at.
  */
 #include "replica/compare.h"
 

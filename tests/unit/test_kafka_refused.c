@@ -4,6 +4,8 @@
  */
 #include "kafka_rig.h"
 
+#include <time.h>
+
 #define TOO_LARGE RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
 #define PRODUCE   0
 
@@ -70,6 +72,24 @@ static void test_placeholder(void **state)
     assert_int_equal(rig.kf->rows, 1);
     assert_true(rig.kf->bytes < 1000);
     rig_must(&rig, rig_commit(&rig, "y"));
+    rig_done(&rig);
+}
+
+/* The transaction knows that it has failed before the report is served that says by what. */
+static void test_report_comes_later(void **state)
+{
+    (void)state;
+    struct rig rig;
+    start(&rig, "oversized: drop");
+    push(&rig);
+    rig_must(&rig, rig_write(&rig, 1));
+    nanosleep(&(struct timespec){.tv_nsec = 500000000},
+              NULL); /* the broker answers, and nobody asks */
+    assert_int_equal(rig.kf->prod->trouble.refused, 0);
+    assert_int_equal(kfk_producer_fail(rig.kf, RD_KAFKA_RESP_ERR__STATE, "", "x", &rig.err),
+                     CDC_FAIL);
+    assert_int_equal(rig.err.action, CDC_REWIND);
+    assert_int_equal(rig.kf->n_refused, 1);
     rig_done(&rig);
 }
 
@@ -202,9 +222,13 @@ static void test_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_drop),      cmocka_unit_test(test_placeholder),
-        cmocka_unit_test(test_many),      cmocka_unit_test(test_known),
-        cmocka_unit_test(test_until_met), cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_placeholder),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_known),
+        cmocka_unit_test(test_report_comes_later),
+        cmocka_unit_test(test_until_met),
+        cmocka_unit_test(test_checkpoint),
     };
     return cmocka_run_group_tests_name("kafka refused", tests, NULL, NULL);
 }
